@@ -1,0 +1,146 @@
+"""The few parts of an ELF file that dump formats use: header, sections, segments, notes.
+
+Specified in: System V ABI, chapters 4 and 5. Every count and offset is checked against the file first.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from formats.errors import ImageDamaged, SourceEnd
+from formats.image import Note
+from formats.source import Source
+
+MAGIC = b"\x7fELF"
+ET_CORE = 4
+EM_386, EM_ARM, EM_X86_64, EM_AARCH64 = 3, 40, 62, 183
+PT_LOAD, PT_NOTE = 1, 4
+PN_XNUM = 0xFFFF  # the true count of segments is in section 0's sh_info
+
+IDENT = struct.Struct("<4sBBBBB7x")
+HEADER = {1: struct.Struct("<16xHHIIIIIHHHHHH"), 2: struct.Struct("<16xHHIQQQIHHHHHH")}
+SECTION = {1: struct.Struct("<IIIIIIIIII"), 2: struct.Struct("<IIQQQQIIQQ")}
+SEGMENT32 = struct.Struct("<IIIIIIII")
+SEGMENT64 = struct.Struct("<IIQQQQQQ")
+NOTE = struct.Struct("<III")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The ELF header's fields that matter here; `bits` is the file's class."""
+
+    bits: int
+    type: int
+    machine: int
+    phoff: int
+    shoff: int
+    phentsize: int
+    phnum: int
+    shentsize: int
+    shnum: int
+    shstrndx: int
+
+
+@dataclass(frozen=True)
+class Section:
+    name: str
+    type: int
+    addr: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    entsize: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    type: int
+    flags: int
+    offset: int
+    vaddr: int
+    paddr: int
+    filesz: int
+    memsz: int
+
+
+def is_elf(source: Source) -> bool:
+    """True if the file begins as a little-endian ELF file does."""
+    head = source.peek(0, 6)
+    return head[:4] == MAGIC and len(head) == 6 and head[4] in HEADER and head[5] == 1
+
+
+def read_header(source: Source) -> Header:
+    """The file header; ImageDamaged if the file ends inside it."""
+    elf_class = source.peek(0, 6)[4]
+    layout = HEADER[elf_class]
+    try:
+        fields = layout.unpack(source.read(0, layout.size))
+    except SourceEnd as err:
+        raise ImageDamaged(f"{source.name}: ELF file ends inside its header") from err
+    kind, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx = fields
+    bits = 32 * elf_class
+    return Header(bits, kind, machine, phoff, shoff, phentsize, phnum, shentsize, shnum, shstrndx)
+
+
+def read_sections(source: Source, header: Header) -> list[Section]:
+    """Every section header, named. Names are empty where the table of names lies past the end of a cut file."""
+    if not header.shnum:
+        return []
+    layout = SECTION[header.bits // 32]
+    if header.shentsize != layout.size:
+        raise ImageDamaged(f"{source.name}: section headers of {header.shentsize} bytes, expected {layout.size}")
+    try:
+        table = source.read(header.shoff, header.shnum * layout.size)
+    except SourceEnd as err:
+        raise ImageDamaged(f"{source.name}: truncated: section headers lie at {header.shoff:#x}") from err
+    raw = list(layout.iter_unpack(table))
+    names = _string_table(source, raw, header.shstrndx)
+    return [
+        Section(_name_at(names, name), kind, addr, offset, size, link, info, entsize)
+        for name, kind, _, addr, offset, size, link, info, _, entsize in raw
+    ]
+
+
+def read_segments(source: Source, header: Header) -> list[Segment]:
+    """Every program header, in the file's order."""
+    count = header.phnum
+    if count == PN_XNUM and header.shoff:
+        layout = SECTION[header.bits // 32]
+        count = layout.unpack(source.read(header.shoff, layout.size))[7]
+    layout = SEGMENT64 if header.bits == 64 else SEGMENT32
+    if count and header.phentsize != layout.size:
+        raise ImageDamaged(f"{source.name}: program headers of {header.phentsize} bytes, expected {layout.size}")
+    try:
+        table = source.read(header.phoff, count * layout.size)
+    except SourceEnd as err:
+        raise ImageDamaged(f"{source.name}: truncated: {count} program headers lie at {header.phoff:#x}") from err
+    if header.bits == 64:
+        return [Segment(t, fl, off, va, pa, fsz, msz) for t, fl, off, va, pa, fsz, msz, _ in layout.iter_unpack(table)]
+    return [Segment(t, fl, off, va, pa, fsz, msz) for t, off, va, pa, fsz, msz, fl, _ in layout.iter_unpack(table)]
+
+
+def each_note(data: bytes, align: int = 4) -> Iterator[Note]:
+    """The notes in a note section or segment; stops at the first that does not fit."""
+    at = 0
+    while at + NOTE.size <= len(data):
+        namesz, descsz, kind = NOTE.unpack_from(data, at)
+        name_at = at + NOTE.size
+        desc_at = name_at + -(-namesz // 4) * 4
+        if desc_at + descsz > len(data):
+            return
+        owner = data[name_at : name_at + namesz].split(b"\0")[0].decode("latin-1")
+        yield Note(owner, kind, data[desc_at : desc_at + descsz])
+        at = desc_at + -(-descsz // align) * align
+
+
+def _string_table(source: Source, raw: list[tuple[int, ...]], index: int) -> bytes:
+    if index >= len(raw):
+        return b""
+    offset, size = raw[index][4], raw[index][5]
+    return source.peek(offset, min(size, 1 << 20)) if offset < source.size else b""
+
+
+def _name_at(names: bytes, at: int) -> str:
+    end = names.find(b"\0", at)
+    return names[at:end].decode("latin-1") if 0 <= at < len(names) and end >= 0 else ""

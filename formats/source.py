@@ -1,0 +1,118 @@
+"""Bounded bytes at an offset, whatever they come from.
+
+A Source answers `read(offset, size)` with exactly that many bytes or raises SourceEnd; nothing else in formats/
+touches a file. Readers that serve pages in place ask for the `buffer` and keep offsets into it.
+"""
+
+import mmap
+from pathlib import Path
+from typing import Protocol
+
+from formats.errors import ImageError, SourceEnd
+
+Buffer = bytes | mmap.mmap
+
+
+class Source(Protocol):
+    """Bytes at offsets 0 to `size`; `name` is what a message calls them."""
+
+    name: str
+    size: int
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Exactly `size` bytes at `offset`, or SourceEnd."""
+        ...
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes at `offset`: fewer at the end, none past it."""
+        ...
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """The same bytes as `read`, without a copy where the source is mapped."""
+        ...
+
+    @property
+    def buffer(self) -> Buffer | None:
+        """The whole source as one buffer if it is mapped, else None."""
+        ...
+
+
+class FileSource:
+    """A file, mapped read-only and never copied."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+        self.served = 0
+        self._buffer = map_file(path)
+        self.size = len(self._buffer)
+
+    @property
+    def buffer(self) -> Buffer:
+        return self._buffer
+
+    def read(self, offset: int, size: int) -> bytes:
+        self._check(offset, size)
+        self.served += size
+        return self._buffer[offset : offset + size]
+
+    def peek(self, offset: int, size: int) -> bytes:
+        start = min(max(offset, 0), self.size)
+        self.served += size
+        return self._buffer[start : min(start + size, self.size)]
+
+    def view(self, offset: int, size: int) -> memoryview:
+        self._check(offset, size)
+        self.served += size
+        return memoryview(self._buffer)[offset : offset + size]
+
+    def _check(self, offset: int, size: int) -> None:
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise SourceEnd(self.name, offset, size, self.size)
+
+
+class Window:
+    """Part of another source, as a source of its own."""
+
+    def __init__(self, inner: Source, start: int, size: int, name: str | None = None) -> None:
+        if start < 0 or size < 0 or start + size > inner.size:
+            raise SourceEnd(inner.name, start, size, inner.size)
+        self.name = name or inner.name
+        self.size = size
+        self._inner = inner
+        self._start = start
+
+    @property
+    def buffer(self) -> Buffer | None:
+        return None
+
+    def read(self, offset: int, size: int) -> bytes:
+        self._check(offset, size)
+        return self._inner.read(self._start + offset, size)
+
+    def peek(self, offset: int, size: int) -> bytes:
+        offset = max(offset, 0)
+        return self._inner.peek(self._start + offset, max(min(size, self.size - offset), 0))
+
+    def view(self, offset: int, size: int) -> memoryview:
+        self._check(offset, size)
+        return self._inner.view(self._start + offset, size)
+
+    def _check(self, offset: int, size: int) -> None:
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise SourceEnd(self.name, offset, size, self.size)
+
+
+def map_file(path: Path) -> Buffer:
+    """The file's bytes, mapped read-only; ImageError if it cannot be opened."""
+    try:
+        if not path.exists():
+            raise ImageError(f"failed to open {path}: No such file or directory")
+        if path.is_dir():
+            raise ImageError(f"failed to open {path}: Is a directory")
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
+        raise ImageError(f"failed to open {path}: {reason}") from err

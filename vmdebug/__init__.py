@@ -1,0 +1,23 @@
+"""vmdebug: a debugger for virtual-machine images that speaks mdb.
+
+    errors     DebuggerError and its family, exit statuses
+    paging     page-table walks
+    symbols/   names of addresses          types/    types of data
+    targets/   an image as address spaces  guests/   what an operating system keeps where
+    dcmd       @dcmd, @walker, rows, the registry
+    lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses
+    session    one sitting                 load      finds dcmds
+    repl/, cli, __main__                   the shell and the command line
+
+Stands on formats/; names no dcmd.
+"""
+
+import sys
+from pathlib import Path
+
+# The rooms beside this one are imported by their folders' names. An installed vmdebug carries them in _rooms,
+# so that no other name is added to site-packages; in a checkout they lie beside it.
+_here = Path(__file__).parent
+sys.path.insert(0, str(_here / "_rooms" if (_here / "_rooms").is_dir() else _here.parent))
+
+__version__ = "0.1.0"

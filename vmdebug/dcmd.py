@@ -1,0 +1,299 @@
+"""How a dcmd or walker is written down, and the registry that holds them.
+
+A dcmd is a generator of rows. A row is a frozen dataclass: its fields are the keys of its JSON, its **first field
+goes down a pipe**, and `text` says how a person reads it. The docstring is the help: its first line describes the
+dcmd in lists, the rest is the text of `::help`. A walker is a generator of addresses.
+
+    @dcmd("vtop", address="required", text=Text("virtual {vaddr:x} mapped to physical {paddr:x}"))
+    def vtop(call: Call) -> Iterator[Translation]: ...
+
+    @walker("proc")
+    def proc(call: Call) -> Iterator[Vaddr]: ...
+
+The session calls a dcmd once for each address of the stage before it (`call.addresses` has that one, or is empty when
+no address was given); one that is `whole` gets them all at once. An error that it raises ends that call, not the list.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol, TypeVar
+
+from vmdebug.errors import UsageError
+
+if TYPE_CHECKING:
+    from vmdebug.guests.base import Guest
+    from vmdebug.targets.target import Target
+
+Hex = NewType("Hex", int)  # a number that is shown in hex, also in JSON: a register, a word of memory, a mask
+Row = Any  # a frozen dataclass; each dcmd has its own
+Address = Literal["none", "optional", "required"]
+
+
+class Show(Protocol):
+    """How values become text in this session: names of addresses, the radix."""
+
+    @property
+    def piped(self) -> bool:
+        """The text goes into a pipe: bare values, no heads."""
+        ...
+
+    def symbol(self, address: int) -> str:
+        """`name+0xoff`, or hex with 0x where no symbol covers the address (mdb's %a)."""
+        ...
+
+    def symbol_or_empty(self, address: int) -> str:
+        """`name+0xoff`, or nothing (mdb's %A)."""
+        ...
+
+    def number(self, value: int, *, signed: bool = False, prefix: bool = False) -> str:
+        """The value in the current radix (mdb's %r, %R; `prefix` is %#r)."""
+        ...
+
+
+Lines = Callable[[Iterable[Row], Show], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One line a row: a format template over the row's fields, and a head printed once above the first.
+
+    Beyond Python's own format specs a field takes `a` (symbol), `A` (symbol or nothing), `r` and `R` (current radix),
+    each after an optional alignment and width: `{pc:a}`, `{addr:<16A}`. A None is shown as `missing`.
+    """
+
+    line: str
+    head: str = ""
+    missing: str = "-"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """An option of a dcmd: a letter, and what its value is. `number` values are read in the current radix."""
+
+    letter: str
+    help: str
+    value: Literal["none", "number", "text"] = "none"
+    name: str = ""  # what the value is called in the synopsis
+
+
+@dataclass(frozen=True)
+class Dcmd:
+    """A dcmd as the registry holds it."""
+
+    name: str
+    run: Callable[["Call"], Iterator[Row] | None]
+    address: Address
+    synopsis: str
+    text: Text | Lines | None
+    flags: Sequence[Flag]
+    row: type | None
+    summary: str
+    help: str
+    module: str
+    guests: Sequence[str] | None = None
+    whole: bool = False
+    raw: bool = False
+
+    @property
+    def usage(self) -> str:
+        """The usage line as mdb words it."""
+        mark = {"none": "", "optional": "[address]", "required": "address"}[self.address]
+        dollar = self.name[0] in "$:"
+        shown = f"{mark}{self.name}" if dollar else f"{mark}::{self.name}"
+        return f"Usage: {shown} {self.synopsis}".rstrip()
+
+
+@dataclass(frozen=True)
+class Walker:
+    """A walker as the registry holds it. `start` says whether it takes or needs a starting address."""
+
+    name: str
+    run: Callable[["Call"], Iterator[int]]
+    start: Address
+    summary: str
+    module: str
+    guests: Sequence[str] | None = None
+
+
+@dataclass
+class Call:
+    """One invocation of a dcmd or walker.
+
+    `address` is the address given to this call, or None; `args` are the words behind the flags (an int where the user
+    wrote `$[...]`); `count` is the repeat count as typed (the session repeats by itself unless the dcmd is `raw`).
+    """
+
+    session: "Sitting"
+    dcmd: Dcmd | Walker
+    address: int | None = None
+    addresses: Sequence[int] = ()
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    args: Sequence[str | int] = ()
+    count: int | None = None
+    piped: bool = False  # the rows go into another stage
+    from_pipe: bool = False  # the address came from another stage
+
+    @property
+    def target(self) -> "Target":
+        """The image's address spaces; NoTarget where there is none."""
+        return self.session.target
+
+    @property
+    def guest(self) -> "Guest":
+        """What is known of the kernel in the image; NoTarget where there is none."""
+        return self.session.guest
+
+    def warn(self, text: str) -> None:
+        """Report what could not be done, and go on."""
+        self.session.warn(text)
+
+    def leave_dot(self, dot: int, increment: int = 0) -> None:
+        """Set dot for what comes next, and how far `+` and a repeat count go from it."""
+        self.session.leave_dot(dot, increment)
+
+    def usage(self, text: str = "") -> UsageError:
+        """The error for a wrong call: `raise call.usage("...")`."""
+        return UsageError(text)
+
+    def number(self, word: str | int) -> int:
+        """A word as an expression in the current radix."""
+        return word if isinstance(word, int) else self.session.evaluate(word)
+
+    def walk(self, name: str, start: int | None = None) -> Iterator[int]:
+        """The addresses that a walker gives."""
+        return self.session.walk(name, start)
+
+
+class Sitting(Protocol):
+    """What a dcmd may ask of its session."""
+
+    show: Show
+    radix: int
+    dot: int
+    registry: "Registry"
+
+    @property
+    def target(self) -> "Target": ...
+    @property
+    def guest(self) -> "Guest": ...
+    def warn(self, text: str) -> None: ...
+    def leave_dot(self, dot: int, increment: int = 0) -> None: ...
+    def evaluate(self, text: str) -> int: ...
+    def walk(self, name: str, start: int | None = None) -> Iterator[int]: ...
+
+
+Entry = TypeVar("Entry", Dcmd, Walker)
+
+
+class Registry:
+    """Dcmds and walkers by name. Of several with one name, the last whose guests fit wins."""
+
+    def __init__(self) -> None:
+        self._dcmds: dict[str, list[Dcmd]] = {}
+        self._walkers: dict[str, list[Walker]] = {}
+
+    def add(self, entry: Dcmd | Walker) -> None:
+        if isinstance(entry, Dcmd):
+            self._dcmds.setdefault(entry.name, []).append(entry)
+        else:
+            self._walkers.setdefault(entry.name, []).append(entry)
+
+    def dcmd(self, name: str, guest: str | None = None) -> Dcmd | None:
+        """The dcmd of that name for that kind of guest (or `module`name` scoped)."""
+        return _pick(self._dcmds, name, guest)
+
+    def walker(self, name: str, guest: str | None = None) -> Walker | None:
+        return _pick(self._walkers, name, guest)
+
+    def dcmds(self, guest: str | None = None) -> list[Dcmd]:
+        """Every dcmd that fits the guest, by name."""
+        found = (self.dcmd(name, guest) for name in sorted(self._dcmds))
+        return [entry for entry in found if entry]
+
+    def walkers(self, guest: str | None = None) -> list[Walker]:
+        found = (self.walker(name, guest) for name in sorted(self._walkers))
+        return [entry for entry in found if entry]
+
+    def definitions(self, name: str) -> list[Dcmd | Walker]:
+        """All that bear the name, the one that wins last."""
+        return [*self._walkers.get(name, []), *self._dcmds.get(name, [])]
+
+
+def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:
+    module, _, bare = name.rpartition("`")
+    for entry in reversed(table.get(bare, [])):
+        if (not module or entry.module == module) and (entry.guests is None or guest in entry.guests):
+            return entry
+    return None
+
+
+REGISTRY = Registry()  # filled when dcmd modules are imported
+
+
+def dcmd(
+    name: str | Sequence[str],
+    *,
+    address: Address = "none",
+    synopsis: str = "",
+    text: Text | Lines | None = None,
+    flags: Sequence[Flag] = (),
+    row: type | None = None,
+    guests: Sequence[str] | None = None,
+    whole: bool = False,
+    raw: bool = False,
+    registry: Registry = REGISTRY,
+) -> Callable[[Callable[[Call], Iterator[Row] | None]], Callable[[Call], Iterator[Row] | None]]:
+    """Register the function as a dcmd of that name; several names are several ways to call it.
+
+    Without a synopsis one is made of the flags. `guests` limits it to kinds of guest; `raw` means that it repeats by
+    itself and reads its words itself (no flags are taken from them).
+    """
+
+    def register(run: Callable[[Call], Iterator[Row] | None]) -> Callable[[Call], Iterator[Row] | None]:
+        summary, _, rest = inspect.cleandoc(run.__doc__ or "").partition("\n")
+        words = synopsis or _synopsis(flags)
+        module = run.__module__.rpartition(".")[2]
+        for each in [name] if isinstance(name, str) else name:
+            entry = Dcmd(
+                each,
+                run,
+                address,
+                words,
+                text,
+                flags,
+                row,
+                summary.rstrip("."),
+                rest.strip(),
+                module,
+                guests,
+                whole,
+                raw,
+            )
+            registry.add(entry)
+        return run
+
+    return register
+
+
+def walker(
+    name: str,
+    *,
+    start: Address = "none",
+    guests: Sequence[str] | None = None,
+    registry: Registry = REGISTRY,
+) -> Callable[[Callable[[Call], Iterator[int]]], Callable[[Call], Iterator[int]]]:
+    """Register the function as a walker of that name."""
+
+    def register(run: Callable[[Call], Iterator[int]]) -> Callable[[Call], Iterator[int]]:
+        summary = inspect.cleandoc(run.__doc__ or "").partition("\n")[0].rstrip(".")
+        registry.add(Walker(name, run, start, summary, run.__module__.rpartition(".")[2], guests))
+        return run
+
+    return register
+
+
+def _synopsis(flags: Sequence[Flag]) -> str:
+    plain = "".join(flag.letter for flag in flags if flag.value == "none")
+    valued = [f"[-{flag.letter} {flag.name or flag.value}]" for flag in flags if flag.value != "none"]
+    return " ".join(([f"[-{plain}]"] if plain else []) + valued)

@@ -1,0 +1,42 @@
+"""What every kind of guest answers, whatever runs in it.
+
+The kinds: illumos, linux, xen, unknown. A dcmd that knows one kind names it in `guests=` and takes the guest as that
+kind's class; the rest use what stands here.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from formats.image import Fact
+from vmdebug.symbols.table import SymbolTable
+from vmdebug.types.source import TypeSource
+
+
+class Guest(Protocol):
+    """A kernel found in an image."""
+
+    kind: str
+
+    @property
+    def symbols(self) -> SymbolTable:
+        """The kernel's names; an empty table says in `why` why there are none."""
+        ...
+
+    @property
+    def types(self) -> TypeSource:
+        """The kernel's types; an empty source says in `why` why there are none."""
+        ...
+
+    @property
+    def evidence(self) -> Sequence[Fact]:
+        """What was found in memory, and what each piece rests on."""
+        ...
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """The names of the kernel's modules, in load order."""
+        ...
+
+    def banner(self) -> Sequence[str]:
+        """Lines for the start of an interactive session; a leading `warning: ` makes one a diagnostic."""
+        ...
