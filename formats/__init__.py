@@ -1,0 +1,20 @@
+"""Readers of dump images, one module for each format. A library of its own: it knows files and pages, no debugger.
+
+    errors    ImageError and its family        frames   the number types: Pfn, Paddr, Vaddr ...
+    source    bounded bytes at an offset       image    Image, Run, Vcpu: what everyone gets
+    elf       the few parts of ELF that dumps use
+    p2m       columns of frame numbers, searched both ways
+    opener    open_image: which reader knows the file
+    xen_*     Xen's domain dumps, and the vcpu contexts in them
+
+Nothing here imports vmdebug or dcmds. To add a format, write its module: NAME and DESCRIPTION, `probe(source)` that
+answers no, yes, or an ImageError for "mine, but broken or not supported", and `open_image(source)`; to add a container
+(a source inside a source), write `probe` and `unwrap(source)`. Nothing else needs editing. ORDER (50 where it is
+missing) says which is asked first. Give it a writer in fixtures/ and tests.
+"""
+
+from formats.errors import ImageError
+from formats.image import Image
+from formats.opener import open_image
+
+__all__ = ["Image", "ImageError", "open_image"]

@@ -44,17 +44,7 @@ class Column:
             if len(self.values):
                 yield Run(Pfn(self.values[0]), len(self.values), state)
             return
-        import numpy as np
-
-        frames = np.unique(as_array(self.values))
-        frames = frames[frames != NO_FRAME]
-        if not len(frames):
-            return
-        breaks = np.flatnonzero(np.diff(frames) != 1)
-        starts = np.concatenate(([0], breaks + 1))
-        ends = np.concatenate((breaks + 1, [len(frames)]))
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            yield Run(Pfn(int(frames[start])), end - start, state)
+        yield from each_run(as_array(self.values), state)
 
     def _small(self) -> dict[int, int]:
         if self._slots is None:
@@ -78,6 +68,21 @@ class Column:
         if at == len(frames) or int(frames[at]) != frame:
             return None
         return at if ranks is None else int(ranks[at])
+
+
+def each_run(frames: "NDArray[Any]", state: PageState) -> Iterator[Run]:
+    """The frames as runs of consecutive numbers, rising, without the unused slots and repetitions."""
+    import numpy as np
+
+    frames = np.unique(frames)
+    frames = frames[frames != NO_FRAME]
+    if not len(frames):
+        return
+    breaks = np.flatnonzero(np.diff(frames) != 1)
+    starts = np.concatenate(([0], breaks + 1))
+    ends = np.concatenate((breaks + 1, [len(frames)]))
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        yield Run(Pfn(int(frames[start])), end - start, state)
 
 
 def as_array(values: Any) -> "NDArray[np.uint64]":

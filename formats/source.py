@@ -1,7 +1,7 @@
 """Bounded bytes at an offset, whatever they come from.
 
 A Source answers `read(offset, size)` with exactly that many bytes or raises SourceEnd; nothing else in formats/
-touches a file. Readers that serve pages in place ask for the `buffer` and keep offsets into it.
+touches a file. `page` is for readers that serve pages in place: it copies nothing where the source is mapped.
 """
 
 import mmap
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from formats.errors import ImageError, SourceEnd
+from formats.frames import PAGE_SIZE
 
 Buffer = bytes | mmap.mmap
 
@@ -31,9 +32,8 @@ class Source(Protocol):
         """The same bytes as `read`, without a copy where the source is mapped."""
         ...
 
-    @property
-    def buffer(self) -> Buffer | None:
-        """The whole source as one buffer if it is mapped, else None."""
+    def page(self, offset: int) -> tuple[Buffer, int]:
+        """A buffer and where in it 4096 bytes from `offset` on begin: the mapping itself, or a copy."""
         ...
 
 
@@ -46,10 +46,6 @@ class FileSource:
         self.served = 0
         self._buffer = map_file(path)
         self.size = len(self._buffer)
-
-    @property
-    def buffer(self) -> Buffer:
-        return self._buffer
 
     def read(self, offset: int, size: int) -> bytes:
         self._check(offset, size)
@@ -65,6 +61,10 @@ class FileSource:
         self._check(offset, size)
         self.served += size
         return memoryview(self._buffer)[offset : offset + size]
+
+    def page(self, offset: int) -> tuple[Buffer, int]:
+        self._check(offset, PAGE_SIZE)
+        return self._buffer, offset
 
     def _check(self, offset: int, size: int) -> None:
         if offset < 0 or size < 0 or offset + size > self.size:
@@ -82,10 +82,6 @@ class Window:
         self._inner = inner
         self._start = start
 
-    @property
-    def buffer(self) -> Buffer | None:
-        return None
-
     def read(self, offset: int, size: int) -> bytes:
         self._check(offset, size)
         return self._inner.read(self._start + offset, size)
@@ -98,6 +94,10 @@ class Window:
         self._check(offset, size)
         return self._inner.view(self._start + offset, size)
 
+    def page(self, offset: int) -> tuple[Buffer, int]:
+        self._check(offset, PAGE_SIZE)
+        return self._inner.page(self._start + offset)
+
     def _check(self, offset: int, size: int) -> None:
         if offset < 0 or size < 0 or offset + size > self.size:
             raise SourceEnd(self.name, offset, size, self.size)
@@ -108,8 +108,8 @@ def map_file(path: Path) -> Buffer:
     try:
         if not path.exists():
             raise ImageError(f"failed to open {path}: No such file or directory")
-        if path.is_dir():
-            raise ImageError(f"failed to open {path}: Is a directory")
+        if not (path.is_file() or path.is_block_device()):
+            raise ImageError(f"failed to open {path}: neither a file nor a block device")
         with path.open("rb") as file:
             size = file.seek(0, 2)
             return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
