@@ -140,6 +140,10 @@ class Image(ABC):
         """The pfn behind a frame number of a page table; MfnUnknown if it is none of the guest's."""
         return Pfn(gfn)
 
+    def locate_gfn(self, gfn: Gfn) -> tuple[Buffer, int]:
+        """`locate` for a frame number of a page table."""
+        return self.locate(self.pfn_of(gfn))
+
     def mfn_of(self, pfn: Pfn) -> Mfn | None:
         """The machine frame of a pfn, None where the image stores no such map; PageAbsent for an unknown pfn."""
         return None

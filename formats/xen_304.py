@@ -29,11 +29,8 @@ MAX_VCPUS = 8192
 class Xen304Image(Image):
     """Pages by their place in the file, which is their pfn, and the machine frame of each."""
 
-    def __init__(
-        self, source: Source, about: About, vcpus: list[Vcpu], buffer: Buffer, start: int, mfns: Column
-    ) -> None:
+    def __init__(self, source: Source, about: About, vcpus: list[Vcpu], start: int, mfns: Column) -> None:
         super().__init__(source, about, vcpus)
-        self._buffer = buffer
         self._start = start
         self._mfns = mfns
         self._no_frame = NO_FRAME if about.bits == 64 else NO_FRAME32

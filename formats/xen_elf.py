@@ -67,6 +67,14 @@ class XenElfImage(Image):
             raise MfnUnknown(Mfn(gfn))
         return Pfn(self._pages.pfns.values[slot])
 
+    def locate_gfn(self, gfn: Gfn) -> tuple[Buffer, int]:
+        if self._pages.mfns is None:
+            return self.locate(Pfn(gfn))
+        slot = self._pages.mfns.find(gfn)
+        if slot is None:
+            raise MfnUnknown(Mfn(gfn))
+        return self.source.page(self._pages.offset + (slot << PAGE_SHIFT))
+
     def mfn_of(self, pfn: Pfn) -> Mfn | None:
         slot = self._pages.pfns.find(pfn)
         if slot is None:
