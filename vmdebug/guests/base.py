@@ -5,11 +5,23 @@ kind's class; the rest use what stands here.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from formats.image import Fact
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.types.source import TypeSource
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `::status` shows of a guest. None is unknown; `extra` are further lines, a label and a text each."""
+
+    nodename: str | None = None
+    release: str | None = None
+    version: str | None = None
+    machine: str | None = None
+    extra: Sequence[tuple[str, str]] = ()
 
 
 class Guest(Protocol):
@@ -35,6 +47,10 @@ class Guest(Protocol):
     @property
     def modules(self) -> Sequence[str]:
         """The names of the kernel's modules, in load order."""
+        ...
+
+    def status(self) -> Status:
+        """Who the guest is, as far as its memory says."""
         ...
 
     def banner(self) -> Sequence[str]:
