@@ -53,6 +53,10 @@ class Guest(Protocol):
         """Who the guest is, as far as its memory says."""
         ...
 
+    def cpu_id(self, cpu: int) -> int:
+        """The number of the vcpu whose cpu structure lies at an address; DebuggerError if none does."""
+        ...
+
     def banner(self) -> Sequence[str]:
         """Lines for the start of an interactive session; a leading `warning: ` makes one a diagnostic."""
         ...

@@ -1,0 +1,243 @@
+"""Frames and page-table entries: ::vtop ::vatopfn ::pfntomfn ::mfntopfn ::pte ::ptable."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from formats.errors import MfnUnknown, PageMissing
+from formats.frames import PAGE_SHIFT, Gfn, Mfn, Paddr, Pfn, Vaddr
+from vmdebug import paging
+from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
+from vmdebug.errors import DebuggerError, NotMapped, UsageError
+
+SOFT = ((1 << 9, "nosync"), (1 << 10, "noconsist"))  # the kernel's own bits of an entry, i86pc
+CACHE = {0: "", 1 << 3: "wrthru", 1 << 4: "uncached", 3 << 3: "uncached"}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A virtual address and the guest-physical one that it maps to."""
+
+    paddr: Paddr
+    vaddr: Vaddr
+    size: int
+
+
+@dcmd("vtop", address="required", text=Text("virtual {vaddr:r} mapped to physical {paddr:r}"), row=Translation)
+def vtop(call: Call) -> Iterator[Translation]:
+    """print physical mapping of virtual address
+
+    Walks the page tables that the current vcpu's cr3 names.
+
+    Example:
+        fffffffffbc4b7f0::vtop
+    """
+    for vaddr in call.addresses:
+        mapping = call.target.translate(vaddr)
+        yield Translation(mapping.paddr, Vaddr(vaddr), mapping.size)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a walk; the last level is 0, as the kernel counts."""
+
+    level: int
+    table: Hex
+    index: int
+    pte: Hex
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame that a virtual address maps to. `mfn` is None where page tables hold pfns."""
+
+    pfn: Pfn
+    vaddr: Vaddr
+    mfn: Mfn | None
+    size: int
+    levels: Sequence[Entry]
+
+
+def frame_lines(rows: Iterable[Frame], show: Show) -> Iterator[str]:
+    for row in rows:
+        for entry in row.levels:
+            yield f"\tlevel={entry.level} table=0x{entry.table:x} pte=0x{entry.pte:x}".expandtabs(8)
+        machine = f" (mfn 0x{row.mfn:x})" if row.mfn is not None else ""
+        yield f"Virtual address 0x{row.vaddr:x} maps pfn 0x{row.pfn:x}{machine}"
+
+
+@dcmd("vatopfn", address="required", text=frame_lines, row=Frame)
+def vatopfn(call: Call) -> Iterator[Frame]:
+    """translate address to physical page
+
+    Shows the page-table entry of each level, the lowest first, and the frame of the page: the guest's own number
+    and, where its tables hold machine frames, the machine's.
+
+    Example:
+        fffffffffbc4b7f0::vatopfn
+    """
+    target = call.target
+    for vaddr in call.addresses:
+        try:
+            mapping = target.translate(vaddr)
+        except NotMapped as err:
+            raise DebuggerError(f"Address {vaddr:x} is unmapped.") from err
+        size = target.mode.entry.size if target.mode else 8
+        levels = [
+            Entry(step.level - 1, Hex(step.entry_at & ~0xFFF), (step.entry_at & 0xFFF) // size, Hex(step.entry))
+            for step in reversed(mapping.steps)
+        ]
+        mfn = None if target.image.about.translated else Mfn(mapping.gfn)
+        yield Frame(mapping.pfn, Vaddr(vaddr), mfn, mapping.size, levels)
+
+
+@dataclass(frozen=True)
+class MachineFrame:
+    """The machine frame behind a pfn."""
+
+    mfn: Mfn
+    pfn: Pfn
+
+
+@dcmd("pfntomfn", address="optional", synopsis="", text=Text("{mfn:r}"), row=MachineFrame)
+def pfntomfn(call: Call) -> Iterator[MachineFrame]:
+    """convert physical page to hypervisor machine page
+
+    Example:
+        0::pfntomfn
+    """
+    if call.address is None:
+        raise UsageError("PFN missing")
+    pfn = Pfn(call.address)
+    try:
+        mfn = call.target.image.mfn_of(pfn)
+    except PageMissing as err:
+        raise DebuggerError(f"Invalid pfn {pfn:x}") from err
+    call.leave_dot(pfn, 1)
+    yield MachineFrame(Mfn(pfn) if mfn is None else mfn, pfn)
+
+
+@dataclass(frozen=True)
+class GuestFrame:
+    """The guest's own number of a machine frame."""
+
+    pfn: Pfn
+    mfn: Mfn
+
+
+@dcmd("mfntopfn", address="optional", text=Text("{pfn:r}"), row=GuestFrame)
+def mfntopfn(call: Call) -> Iterator[GuestFrame]:
+    """convert hypervisor machine page to physical page
+
+    Example:
+        0::pfntomfn | ::mfntopfn
+    """
+    if call.address is None:
+        raise UsageError("MFN missing")
+    image, mfn = call.target.image, Mfn(call.address)
+    try:
+        pfn = image.pfn_of(Gfn(mfn))
+        image.locate(pfn)
+    except (MfnUnknown, PageMissing) as err:
+        raise DebuggerError(f"Invalid mfn {mfn:x}") from err
+    yield GuestFrame(pfn, mfn)
+
+
+@dataclass(frozen=True)
+class Pte:
+    """A page-table entry in words. `vaddr` is known only inside a table."""
+
+    pte: Hex
+    frame: int
+    space: str
+    flags: Sequence[str]
+    present: bool
+    index: int | None = None
+    vaddr: Vaddr | None = None
+
+
+def pte_lines(rows: Iterable[Pte], _: Show) -> Iterator[str]:
+    for row in rows:
+        place = "" if row.index is None else f"[{row.index:>3}] va=0x{row.vaddr or 0:x} "
+        words = "".join(f"{word} " for word in row.flags)
+        yield f"{place}pte=0x{row.pte:x}: {row.space}=0x{row.frame:x} {words}{'' if row.present else ' !VALID '}"
+
+
+@dcmd(
+    "pte",
+    address="required",
+    flags=(Flag("l", "level of the entry, 0 is the last", "number", "level"),),
+    text=pte_lines,
+    row=Pte,
+)
+def pte(call: Call) -> Iterator[Pte]:
+    """print page table entry
+
+    The frame and the words of its bits. An entry of zero prints nothing.
+
+    Example:
+        100061::pte
+    """
+    level = _level(call)
+    for entry in call.addresses:
+        if entry:
+            yield describe(call, entry, level)
+
+
+@dcmd(
+    "ptable",
+    address="required",
+    flags=(
+        Flag("m", "the address is a machine frame"),
+        Flag("l", "level of the table, 0 is the last", "number", "level"),
+    ),
+    text=pte_lines,
+    row=Pte,
+)
+def ptable(call: Call) -> Iterator[Pte]:
+    """print contents of page table
+
+    The address is the frame of the table. Each entry that is not zero is shown with the virtual address that it maps,
+    counted from 0, since nothing in the image says where this table hangs.
+
+    Example:
+        <cr3%1000::ptable -m -l 3
+    """
+    level, mode, target = _level(call), call.target.mode or paging.MODES["4-level"], call.target
+    for frame in call.addresses:
+        call.warn(f"couldn't find matching htable, using level={level:x}, base address=0x0")
+        read = target.read_machine if "m" in call.flags else target.read_physical
+        table = read(frame << PAGE_SHIFT, 1 << PAGE_SHIFT)
+        shift = mode.shifts[mode.levels - 1 - level]
+        for index, (entry,) in enumerate(mode.entry.iter_unpack(table)):
+            if entry:
+                yield describe(call, entry, level, index, Vaddr(index << shift))
+
+
+def describe(call: Call, entry: int, level: int, index: int | None = None, vaddr: Vaddr | None = None) -> Pte:
+    """An entry's frame and bits. Referenced, modified and large are told only above the last level."""
+    translated = call.target.image.about.translated
+    large = level > 0 and bool(entry & paging.LARGE)
+    frame = (entry & paging.FRAME & ~(0x1FF << PAGE_SHIFT if large else 0)) >> PAGE_SHIFT
+    words = [
+        ("noexec", entry & paging.NX),
+        ("noconsist", entry & SOFT[1][0]),
+        ("nosync", entry & SOFT[0][0]),
+        ("global", entry & paging.GLOBAL),
+        ("largepage", large),
+        ("mod", level > 0 and entry & paging.DIRTY),
+        ("ref", level > 0 and entry & paging.ACCESSED),
+        ("user", entry & paging.USER),
+        ("write", entry & paging.WRITABLE),
+        (CACHE[entry & 3 << 3], entry & 3 << 3),
+    ]
+    present = bool(entry & paging.PRESENT)
+    flags = [word for word, bit in words if bit]
+    return Pte(Hex(entry), frame, "pfn" if translated else "mfn", flags, present, index, vaddr)
+
+
+def _level(call: Call) -> int:
+    level = int(call.flags.get("l", 0))
+    levels = call.target.mode.levels if call.target.mode else 4
+    if level >= levels:
+        raise DebuggerError(f"invalid level {level}")
+    return level
