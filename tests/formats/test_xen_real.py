@@ -9,7 +9,7 @@ from formats import open_image
 from formats.image import PageState, Run
 
 NAMES = {"flags": "rflags", "eflags": "rflags"} | {
-    f"e{name}": f"r{name}" for name in "ax bx cx dx si di bp sp ip".split()
+    f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")
 }
 
 
@@ -43,7 +43,8 @@ def test_every_register_is_what_xenctx_printed(name, real, truth):
     image = open_image(real(f"{name}.core"))
     printed = xenctx_registers(truth(name) / "xenctx.txt")
 
-    read = [{register: vcpu.registers[register] for register in said} for vcpu, said in zip(image.vcpus, printed)]
+    pairs = zip(image.vcpus, printed, strict=True)
+    read = [{register: vcpu.registers[register] for register in said} for vcpu, said in pairs]
 
     assert read == printed
     assert all(len(said) > 20 for said in printed)
@@ -51,7 +52,7 @@ def test_every_register_is_what_xenctx_printed(name, real, truth):
 
 def p2m_of(folder):
     packed, plain = folder / "mfndump-p2m.txt.gz", folder / "mfndump-p2m.txt"
-    text = gzip.open(packed, "rt").read() if packed.exists() else plain.read_text()
+    text = gzip.decompress(packed.read_bytes()).decode() if packed.exists() else plain.read_text()
     return {int(pfn, 16): int(mfn, 16) for pfn, mfn in re.findall(r"pfn=0x(\w+) ==> mfn=0x(\w+) ", text)}
 
 

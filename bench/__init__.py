@@ -1,0 +1,7 @@
+"""What `make bench` measures: one module a subject, each yielding Measure rows; all in one run, as ratios to a peer.
+
+    startup   from the command to the first answer     reads     bytes through page tables
+    opening   time and memory to open small and huge dumps
+
+These machines are noisy: a figure is the median of several runs, and the ratio to its peer is what to quote.
+"""
