@@ -37,15 +37,14 @@ class Source(Protocol):
         ...
 
 
-class FileSource:
-    """A file, mapped read-only and never copied."""
+class BufferSource:
+    """Bytes that are all at hand: a mapping, or bytes in memory."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = str(path)
-        self.served = 0
-        self._buffer = map_file(path)
-        self.size = len(self._buffer)
+    def __init__(self, name: str, buffer: Buffer) -> None:
+        self.name = name
+        self.size = len(buffer)
+        self.served = 0  # bytes copied out so far
+        self._buffer = buffer
 
     def read(self, offset: int, size: int) -> bytes:
         self._check(offset, size)
@@ -69,6 +68,14 @@ class FileSource:
     def _check(self, offset: int, size: int) -> None:
         if offset < 0 or size < 0 or offset + size > self.size:
             raise SourceEnd(self.name, offset, size, self.size)
+
+
+class FileSource(BufferSource):
+    """A file, mapped read-only and never copied."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), map_file(path))
+        self.path = path
 
 
 class Window:
