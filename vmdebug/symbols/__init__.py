@@ -1,4 +1,5 @@
 """Names of addresses, wherever they come from.
 
-    table    Symbol, SymbolTable: lookup by name and by address
+table    Symbol, SymbolTable: lookup by name and by address
+elf      ELF symbol tables as they lie in memory
 """

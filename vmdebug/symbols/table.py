@@ -37,14 +37,22 @@ class Symbol:
 
 @dataclass
 class Part:
-    """The symbols of one module, or of the whole kernel; indexes are made at the first look-up."""
+    """The symbols of one module, or of the whole kernel; indexes are made at the first look-up.
+
+    A part that is `complete` has every symbol of the kernel, so that the modules' own need not be asked for an address.
+    """
 
     name: str
-    symbols: Iterable[Symbol]
+    symbols: Iterable[Symbol] = ()
+    complete: bool = False
 
     @cached_property
     def all(self) -> list[Symbol]:
         return list(self.symbols)
+
+    def find(self, name: str) -> Symbol | None:
+        """The symbol of that name, a global one before others."""
+        return self.by_name.get(name)
 
     @cached_property
     def by_name(self) -> dict[str, Symbol]:
@@ -89,19 +97,18 @@ class SymbolTable:
         """The symbol of that name; only that module's if one is named."""
         if module is not None:
             part = self.module(module)
-            return part.by_name.get(name) if part else None
+            return part.find(name) if part else None
         if name in self.private:
             return self.private[name]
-        for part in (self.main, *self.modules):
-            if name in part.by_name:
-                return part.by_name[name]
-        return None
+        parts = (self.main,) if self.main.complete else (self.main, *self.modules)
+        return next((found for part in parts if (found := part.find(name))), None)
 
     def nearest(self, address: int, distance: int = 0) -> tuple[Symbol, bool] | None:
         """The closest symbol that covers the address, and whether only a module's own table has it."""
         best: tuple[Symbol, bool] | None = None
         private = Part("", self.private.values())
-        for part in (private, self.main, *self.modules):
+        modules = () if self.main.complete else self.modules
+        for part in (private, self.main, *modules):
             symbol = part.below(address)
             if symbol is None or not symbol.covers(address, distance):
                 continue
