@@ -6,6 +6,7 @@ Specified in: System V ABI, chapters 4 and 5. Every count and offset is checked 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from formats.errors import ImageDamaged, SourceEnd
 from formats.image import Note
@@ -16,6 +17,9 @@ ET_CORE = 4
 EM_386, EM_ARM, EM_X86_64, EM_AARCH64 = 3, 40, 62, 183
 PT_LOAD, PT_NOTE = 1, 4
 PN_XNUM = 0xFFFF  # the true count of segments is in section 0's sh_info
+MAX_SEGMENTS = 1 << 20
+MAX_NOTES = 1 << 24  # bytes of notes: 4096 processors take about 4 MB
+MAX_NOTE_COUNT = 1 << 16
 
 IDENT = struct.Struct("<4sBBBBB7x")
 HEADER = {1: struct.Struct("<16xHHIIIIIHHHHHH"), 2: struct.Struct("<16xHHIQQQIHHHHHH")}
@@ -102,22 +106,53 @@ def read_sections(source: Source, header: Header) -> list[Section]:
     ]
 
 
-def read_segments(source: Source, header: Header) -> list[Segment]:
-    """Every program header, in the file's order."""
-    count = header.phnum
-    if count == PN_XNUM and header.shoff:
-        layout = SECTION[header.bits // 32]
-        count = layout.unpack(source.read(header.shoff, layout.size))[7]
+def read_segments(source: Source, header: Header, kind: int | None = None) -> list[Segment]:
+    """Every program header, or those of one type, in the file's order."""
+    count = segment_count(source, header)
     layout = SEGMENT64 if header.bits == 64 else SEGMENT32
     if count and header.phentsize != layout.size:
         raise ImageDamaged(f"{source.name}: program headers of {header.phentsize} bytes, expected {layout.size}")
+    if count > MAX_SEGMENTS:
+        raise ImageDamaged(f"{source.name}: {count} program headers, at most {MAX_SEGMENTS} make sense")
     try:
         table = source.read(header.phoff, count * layout.size)
     except SourceEnd as err:
         raise ImageDamaged(f"{source.name}: truncated: {count} program headers lie at {header.phoff:#x}") from err
+    raw = (fields for fields in layout.iter_unpack(table) if kind is None or fields[0] == kind)
     if header.bits == 64:
-        return [Segment(t, fl, off, va, pa, fsz, msz) for t, fl, off, va, pa, fsz, msz, _ in layout.iter_unpack(table)]
-    return [Segment(t, fl, off, va, pa, fsz, msz) for t, off, va, pa, fsz, msz, fl, _ in layout.iter_unpack(table)]
+        return [Segment(t, fl, off, va, pa, fsz, msz) for t, fl, off, va, pa, fsz, msz, _ in raw]
+    return [Segment(t, fl, off, va, pa, fsz, msz) for t, off, va, pa, fsz, msz, fl, _ in raw]
+
+
+def segment_count(source: Source, header: Header) -> int:
+    """How many program headers there are; a count that does not fit the header stands in section 0."""
+    if header.phnum != PN_XNUM or not header.shoff:
+        return header.phnum
+    layout = SECTION[header.bits // 32]
+    try:
+        info: int = layout.unpack(source.read(header.shoff, layout.size))[7]
+    except SourceEnd as err:
+        raise ImageDamaged(f"{source.name}: truncated: section headers lie at {header.shoff:#x}") from err
+    return info
+
+
+def is_core(source: Source) -> bool:
+    """True for a little-endian ELF core with program headers."""
+    if not is_elf(source):
+        return False
+    header = read_header(source)
+    return header.type == ET_CORE and header.phnum > 0
+
+
+def read_notes(source: Source, header: Header) -> list[Note]:
+    """The notes in all PT_NOTE segments, as far as the file has them; their number and bytes are bounded."""
+    notes: list[Note] = []
+    room = MAX_NOTES
+    for segment in read_segments(source, header, PT_NOTE):
+        data = source.peek(segment.offset, min(segment.filesz, room))
+        room -= len(data)
+        notes += islice(each_note(data), MAX_NOTE_COUNT - len(notes))
+    return notes
 
 
 def each_note(data: bytes, align: int = 4) -> Iterator[Note]:
