@@ -1,0 +1,65 @@
+"""The chain of frame pointers of a 64-bit x86 stack.
+
+A frame is two words at its frame pointer: the caller's frame pointer and the return address. A chain ends at a frame
+pointer of zero; one that cannot go on ends in a Frame that says why.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from vmdebug.errors import ReadFailed
+
+WORDS = struct.Struct("<QQ")
+ALIGNMENT = 16
+MAX_FRAMES = 1 << 14  # more than any kernel stack holds
+LOW = 0xFFF
+
+NO_MAPPING = "no mapping for address"
+NOT_ALIGNED = "stack address is not properly aligned"
+INVALID = "stack frame pointer is invalid"
+
+Read = Callable[[int, int], bytes]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One call: where it continues, its frame pointer, its arguments as far as they were saved.
+
+    `reason` is empty but in the last frame of a chain that is broken: then its frame pointer is the one that failed.
+    """
+
+    pc: int
+    fp: int
+    arguments: Sequence[int] = ()
+    reason: str = ""
+
+
+def each_frame(read: Read, fp: int, pc: int = 0, *, marks: bool = False) -> Iterator[Frame]:
+    """The frames from `fp` on, the innermost first; without a pc its own function is unknown and left out.
+
+    With `marks` a frame pointer may be complemented, the hypervisor's mark of an exception frame; those frames are
+    aligned to 8 bytes only.
+    """
+    seen: set[int] = set()
+    while fp:
+        reason = _fault(fp, seen, 8 if marks else ALIGNMENT)
+        try:
+            saved, caller = WORDS.unpack(read(fp, WORDS.size)) if not reason else (0, 0)
+        except ReadFailed:
+            reason = NO_MAPPING
+        if reason:
+            yield Frame(pc, fp, reason=reason)
+            return
+        if pc:
+            yield Frame(pc, fp)
+        seen.add(fp)
+        if marks and saved < fp and (saved ^ fp ^ -1) & ~LOW & (1 << 64) - 1 == 0:
+            saved ^= (1 << 64) - 1
+        fp, pc = saved, caller
+
+
+def _fault(fp: int, seen: set[int], alignment: int) -> str:
+    if fp % alignment:
+        return NOT_ALIGNED
+    return INVALID if fp in seen or len(seen) >= MAX_FRAMES else ""
