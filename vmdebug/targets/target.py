@@ -41,7 +41,9 @@ class Target:
     @property
     def word(self) -> int:
         """The size of a pointer in bytes."""
-        return 8 if self.mode and self.mode.canonical else self.image.about.bits // 8
+        if self.mode is None:
+            return self.image.about.bits // 8
+        return 8 if self.mode.canonical else 4
 
     @property
     def registers(self) -> Dictionary[str, int]:

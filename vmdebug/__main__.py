@@ -1,0 +1,5 @@
+"""`python -m vmdebug` is the command `vmdebug`."""
+
+from vmdebug.cli import run
+
+run()

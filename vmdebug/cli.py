@@ -1,0 +1,166 @@
+"""The command: opens the image, runs what was asked, sets the exit status.
+
+0 is a normal end; 1 a fatal error, or with -e a last dcmd that failed; 2 a command line that cannot be understood.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from vmdebug import __version__
+from vmdebug.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DebuggerError, ImageError
+from vmdebug.options import USAGE, BadUsage, Options, parse
+
+if TYPE_CHECKING:
+    from vmdebug.guests.base import Guest
+    from vmdebug.session import Session
+    from vmdebug.targets.target import Target
+
+RC_FILE = ".vmdebugrc"
+
+
+def run() -> None:
+    """The console script: never a traceback, whatever happens."""
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = EXIT_OK
+    except KeyboardInterrupt:
+        status = 128 + 2
+    sys.exit(status)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command with these words; the exit status."""
+    try:
+        if words and words[0] in COMMANDS:
+            return COMMANDS[words[0]](words[1:])
+        options = parse(words)
+        if options.action:
+            return _tell(options.action)
+        return _sit(options)
+    except BadUsage as err:
+        complain(str(err))
+        if err.usage:
+            print(USAGE, end="", file=sys.stderr)
+        return EXIT_USAGE
+    except (DebuggerError, ImageError) as err:
+        complain(str(err))
+        return EXIT_FAILED
+
+
+def complain(text: str) -> None:
+    """One line on stderr, free of control characters."""
+    safe = "".join(c if c.isprintable() else "?" for c in text)
+    print(f"vmdebug: {safe}", file=sys.stderr)
+
+
+def _tell(action: str) -> int:
+    if action == "version":
+        print(f"vmdebug {__version__}")
+    else:
+        print(USAGE, end="", file=sys.stderr if action == "usage" else sys.stdout)
+    return EXIT_OK
+
+
+def _sit(options: Options) -> int:
+    from vmdebug.session import Session
+
+    if options.write:
+        complain("warning: images are never written: opened read-only")
+    target, guest = open_target(options) if options.operands else (None, None)
+    terminal = options.evaluate is None and sys.stdin.isatty()
+    session = Session(target, guest, out=sys.stdout, err=sys.stderr, json=options.json, terminal=terminal)
+    if status := _prepare(session, options):
+        return status
+    banner = list(guest.banner()) if guest else []
+    for line in banner:
+        if line.startswith("warning: "):
+            complain(line)
+    _run_rc(session, options)
+    if options.evaluate is not None:
+        return session.run(options.evaluate)
+    if not terminal:
+        return _run_input(session, sys.stdin)
+    from vmdebug import repl
+
+    return repl.run(session, banner=[line for line in banner if not line.startswith("warning: ")])
+
+
+def open_target(options: Options) -> tuple["Target", "Guest"]:
+    """The image that the operands name, as a target, and the guest found in it."""
+    from formats.opener import open_image
+    from vmdebug.guests import find_guest
+    from vmdebug.targets.target import Target
+
+    target = Target(open_image(*options.operands))
+    for warning in target.image.about.warnings:
+        complain(f"warning: {warning}")
+    return target, find_guest(target)
+
+
+def _prepare(session: "Session", options: Options) -> int:
+    """Dcmds loaded, settings made; a status other than 0 ends the program."""
+    from vmdebug.load import load_dcmds
+
+    load_dcmds(paths=options.plugins, warn=complain)
+    for words, on in options.settings:
+        try:
+            session.set_option(words, on=on)
+        except DebuggerError as err:
+            complain(str(err))
+            return EXIT_USAGE
+    session.settings.distance = options.distance
+    if options.prompt is not None:
+        session.settings.prompt = options.prompt
+    if options.macro_path is not None:
+        session.settings.macro_path = options.macro_path
+    if options.disassembler is not None:
+        session.use_disassembler(options.disassembler)
+    return EXIT_OK
+
+
+def _run_rc(session: "Session", options: Options) -> None:
+    path = Path(os.environ.get("HOME", "/nonexistent")) / RC_FILE
+    if options.no_rc or not path.is_file():
+        return
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            session.run_file(stream, str(path))
+    except OSError as err:
+        complain(f"warning: failed to read {path}: {err.strerror}")
+
+
+def _run_input(session: "Session", stream: TextIO) -> int:
+    session.run_file(stream, "(stdin)")
+    return EXIT_OK
+
+
+def _call(module: str) -> Callable[[Sequence[str]], int]:
+    """A command that another room carries out: its main, found by name when it is needed."""
+
+    def command(words: Sequence[str]) -> int:
+        status: int = importlib.import_module(module).main(list(words))
+        return status
+
+    return command
+
+
+def _formats(words: Sequence[str]) -> int:
+    from formats.opener import readers, wrappers
+
+    for module in (*readers(), *wrappers()):
+        print(f"{module.NAME:<16} {module.DESCRIPTION}")
+    return EXIT_OK
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "fixture": _call("fixtures.__main__"),
+    "convert": _call("vmdebug.convert"),
+    "formats": _formats,
+}
