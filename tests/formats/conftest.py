@@ -19,12 +19,13 @@ def monitor_registers(truth):
 
 @pytest.fixture
 def physical_words(truth):
-    """`physical_words(name)`: (paddr, the 8-byte words there) of each address that QEMU translated and read."""
+    """`physical_words(name)`: (paddr, the 8-byte words there) of each address in RAM that QEMU translated and read."""
 
     def read(name):
-        addresses = json.loads((truth(name) / "truth.json").read_text())["addresses"]
-        said = [one for address in addresses for one in address["cpus"].values() if one["gva2gpa"] and one["xp"]]
-        return [(int(one["gva2gpa"], 16), [int(word, 16) for word in one["xp"]]) for one in said]
+        said = json.loads((truth(name) / "truth.json").read_text())
+        read = [one for address in said["addresses"] for one in address["cpus"].values() if one["gva2gpa"]]
+        found = [(int(one["gva2gpa"], 16), [int(word, 16) for word in one["xp"]]) for one in read]
+        return [(paddr, words) for paddr, words in found if paddr < said["mem"]]
 
     return read
 

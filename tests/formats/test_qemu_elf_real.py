@@ -3,7 +3,8 @@
 import pytest
 
 from formats import open_image
-from formats.frames import PAGE_SHIFT, Pfn
+from formats.errors import PageAbsent
+from formats.frames import PAGE_SHIFT, Paddr, Pfn
 from formats.image import PageState, Run
 
 
@@ -61,6 +62,14 @@ def test_pages_lie_in_the_mapping_itself(real):
 
     assert not isinstance(buffer, bytes)
     assert buffer[offset : offset + 64] == image.read(0x1234 << PAGE_SHIFT, 64)
+
+
+def test_a_device_is_no_memory(real):
+    image = open_image(real("linux-mini.elf.core"))
+
+    assert image.state(Pfn(0xFEE00)) == PageState.ABSENT
+    with pytest.raises(PageAbsent, match="pfn 0xfee00"):
+        image.read(Paddr(0xFEE0_0030), 4)
 
 
 def test_runs_are_the_blocks_of_a_whole_machine(real):
