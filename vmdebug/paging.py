@@ -5,12 +5,12 @@ Specified in: Intel SDM vol. 3, chapter 4.
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from formats.frames import Vaddr
 from formats.source import Buffer
-from vmdebug.errors import NotCanonical, NotMapped, ReservedEntry
+from vmdebug.errors import NotCanonical, NotMapped, ReadFailed, ReservedEntry
 
 PRESENT, WRITABLE, USER, LARGE = 1 << 0, 1 << 1, 1 << 2, 1 << 7
 ACCESSED, DIRTY, GLOBAL = 1 << 5, 1 << 6, 1 << 8
@@ -107,3 +107,61 @@ def _large_frame(mode: Mode, entry: int, shift: int) -> int:
     if mode.entry is ENTRY4:
         return (entry & 0xFFC0_0000) | ((entry >> 13 & 0xFF) << 32)
     return entry & FRAME & ~((1 << shift) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of virtual addresses mapped with the same rights. `executable` and `writable` combine all levels."""
+
+    start: int
+    end: int
+    writable: bool
+    executable: bool
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+
+def each_span(mode: Mode, root: int, start: int, end: int, table: Table) -> Iterator[Span]:
+    """The mapped runs between two canonical addresses of one half, rising.
+
+    A table that is not in the image maps nothing. The work is bounded by the entries that the range has, so ask for no
+    more than the guest can mean.
+    """
+    held: Part | None = None
+    for part in _parts(mode, 0, root, (start, end, True, True), table):
+        if held and held[1] == part[0] and held[2:] == part[2:]:
+            held = held[0], *part[1:]
+            continue
+        if held:
+            yield Span(*held)
+        held = part
+    if held:
+        yield Span(*held)
+
+
+Part = tuple[int, int, bool, bool]  # start, end, writable, executable
+
+
+def _parts(mode: Mode, depth: int, at: int, above: Part, table: Table) -> Iterator[Part]:
+    """The mapped parts of the range `above` under one table."""
+    start, end, may_write, may_run = above
+    shift, mask, level = mode.shifts[depth], (1 << mode.widths[depth]) - 1, mode.levels - depth
+    try:
+        buffer, place = table(at)
+    except ReadFailed:
+        return
+    first, last = start >> shift & mask, (end - 1) >> shift & mask
+    code = "Q" if mode.entry is ENTRY8 else "I"
+    entries = struct.unpack_from(f"<{last - first + 1}{code}", buffer, place + first * mode.entry.size)
+    low = start >> shift << shift
+    for entry in entries:
+        high = low + (1 << shift)
+        if entry & PRESENT:
+            part = max(low, start), min(high, end), may_write and entry & WRITABLE != 0, may_run and entry < NX
+            if level == 1 or (entry & LARGE and level in mode.large):
+                yield part
+            elif not entry & LARGE:
+                yield from _parts(mode, depth + 1, entry & FRAME, part, table)
+        low = high

@@ -7,6 +7,7 @@ from formats.errors import ImageError
 from formats.opener import open_source
 from formats.source import BufferSource
 from vmdebug.errors import NotCanonical, NotInDump, NotMapped, NotOfDomain
+from vmdebug.paging import Span
 from vmdebug.targets.target import NoTables, NoVcpu, Target
 
 HIGH, HIGH5, LOW = 0xFFFF_9000_0000_0000, 0xFF11_0000_0000_0000, 0xC000_0000
@@ -131,3 +132,19 @@ def test_a_file_cut_in_its_head_is_refused_in_one_line(size):
         open_source(BufferSource("cut", data))
 
     assert "cut" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_spans_join_neighbours_of_equal_rights():
+    guest = made("4-level", False, memory="32M")
+    guest.map(HIGH, count=3, writable=False)
+    guest.map(HIGH + 0x3000, count=2, writable=True, executable=False)
+    guest.map(HIGH + 0x20_0000, size="2M")
+    guest.vcpu(rip=HIGH, rsp=HIGH)
+
+    spans = opened(guest, format="xen-elf-auto").kernel.each_span(HIGH + 0x1000, HIGH + 0x40_0000)
+
+    assert list(spans) == [
+        Span(HIGH + 0x1000, HIGH + 0x3000, writable=False, executable=True),
+        Span(HIGH + 0x3000, HIGH + 0x5000, writable=True, executable=False),
+        Span(HIGH + 0x20_0000, HIGH + 0x40_0000, writable=True, executable=True),
+    ]

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from vmdebug.symbols.kallsyms_names import LONG, WORD, Names, find_names
 
+SIGNED = struct.Struct("<i")
 MAX_SYMBOL_SIZE = 1 << 16  # a symbol's size is a guess from its successor: not over a gap
 
 
@@ -130,12 +131,11 @@ def _relative(data: bytes, at: int, base_at: int, longs: struct.Struct) -> Itera
     mask = (1 << 8 * longs.size) - 1
 
     def per_cpu_absolute(number: int) -> int:
-        (offset,) = struct.unpack_from("<i", data, at + 4 * number)
+        offset = int(SIGNED.unpack_from(data, at + 4 * number)[0])
         return offset if offset >= 0 else (base - 1 - offset) & mask
 
     def plain(number: int) -> int:
-        (offset,) = WORD.unpack_from(data, at + 4 * number)
-        return (base + int(offset)) & mask
+        return (base + int(WORD.unpack_from(data, at + 4 * number)[0])) & mask
 
     yield Addresses("base-relative, per-CPU absolute", at, per_cpu_absolute)
     yield Addresses("base-relative", at, plain)
@@ -143,8 +143,7 @@ def _relative(data: bytes, at: int, base_at: int, longs: struct.Struct) -> Itera
 
 def _placed(data: bytes, at: int, base: int) -> Addresses:
     def place_relative(number: int) -> int:
-        (offset,) = struct.unpack_from("<i", data, at + 4 * number)
-        return base + at + 4 * number + int(offset)
+        return base + at + 4 * number + int(SIGNED.unpack_from(data, at + 4 * number)[0])
 
     return Addresses("place-relative", at, place_relative)
 

@@ -14,7 +14,7 @@ from formats.image import Image
 from formats.source import Buffer
 from vmdebug import paging
 from vmdebug.errors import DebuggerError, NotInDump, NotOfDomain, ReadFailed
-from vmdebug.paging import Mode, Step
+from vmdebug.paging import Mode, Span, Step
 
 CACHED_PAGES = 1 << 14  # 64 MiB of guest memory
 CACHED_TABLES = 1 << 12
@@ -66,6 +66,10 @@ class AddressSpace:
             raise NotOfDomain(vaddr, err.mfn) from err
         paddr = Paddr((pfn << PAGE_SHIFT) | (vaddr & PAGE_MASK))
         return Mapping(vaddr, paddr, pfn, gfn, walk.size, walk.steps)
+
+    def each_span(self, start: int, end: int) -> Iterator[Span]:
+        """The mapped runs between two addresses, rising, with their rights."""
+        return paging.each_span(self.mode, self.root, start, end, self._table)
 
     def each_readable(self, vaddr: int, size: int) -> Iterator[tuple[int, bytes]]:
         """The parts of a range that can be read, a page at most at a time; what cannot be is left out."""
