@@ -83,3 +83,8 @@ def test_does_not_complement_without_a_hypervisors_panic():
     marked = stack((STACK, (STACK + 0x40) ^ ONES, 0x200), (STACK + 0x40, 0, 0x300))
 
     assert list(each_frame(marked, STACK, 0x100))[-1].reason == NOT_ALIGNED
+
+
+@pytest.mark.parametrize(("fp", "rest"), [(0, []), (STACK, [Frame(0x100, STACK, reason=NO_MAPPING)])])
+def test_gives_a_known_pc_even_where_the_chain_is_broken_at_once(fp, rest):
+    assert list(each_frame(stack(), fp, 0x100)) == [Frame(0x100, fp), *rest]

@@ -38,10 +38,13 @@ class Frame:
 def each_frame(read: Read, fp: int, pc: int = 0, *, marks: bool = False) -> Iterator[Frame]:
     """The frames from `fp` on, the innermost first; without a pc its own function is unknown and left out.
 
+    Where the chain is broken at once, the frame of a known pc still comes before the one that says so.
     With `marks` a frame pointer may be complemented, the hypervisor's mark of an exception frame; those frames are
     aligned to 8 bytes only.
     """
     seen: set[int] = set()
+    if pc and not fp:
+        yield Frame(pc, fp)
     while fp:
         reason = _fault(fp, seen, 8 if marks else ALIGNMENT)
         try:
@@ -49,6 +52,8 @@ def each_frame(read: Read, fp: int, pc: int = 0, *, marks: bool = False) -> Iter
         except ReadFailed:
             reason = NO_MAPPING
         if reason:
+            if pc and not seen:
+                yield Frame(pc, fp)
             yield Frame(pc, fp, reason=reason)
             return
         if pc:
