@@ -1,13 +1,14 @@
 """What the ELF cores of machines share: PT_LOADs by physical address as extents, and what to say of them.
 
-A p_filesz below p_memsz means that the rest is zero (Linux, fs/proc/vmcore.c); an offset of all ones that the memory
-was left out (QEMU, dump/dump.c).
+A p_filesz below p_memsz means that the rest is zero, by the rule of ELF; but `makedumpfile -E` leaves out pages of any
+content that way, which shows in segments that touch. A segment without any bytes was left out (an offset of all ones:
+QEMU, dump/dump.c).
 """
 
 from collections.abc import Iterator, Sequence
 
 from formats.elf import EM_386, EM_X86_64, Header, Segment
-from formats.extents import Extent, clipped
+from formats.extents import Extent, clipped, disjoint
 from formats.image import Fact, PageState
 
 LEFT_OUT = (1 << 64) - 1, (1 << 32) - 1
@@ -15,22 +16,36 @@ MACHINES = {EM_386: "i386", EM_X86_64: "x86-64"}
 SHOWN_RANGES = 8
 
 
-def each_extent(load: Segment, size: int) -> Iterator[Extent]:
-    """The memory of one PT_LOAD in a file of `size` bytes."""
-    if load.offset in LEFT_OUT and not load.filesz:
+def read_extents(loads: Sequence[Segment], size: int) -> list[Extent]:
+    """The memory of all PT_LOADs in a file of `size` bytes, disjoint and ascending."""
+    rest = PageState.EXCLUDED if is_filtered(loads) else PageState.ZERO
+    return disjoint(extent for load in loads for extent in _each_extent(load, size, rest))
+
+
+def is_filtered(loads: Sequence[Segment]) -> bool:
+    """True if a segment ends early where the next goes on: a filter cut the memory at pages that it left out."""
+    short = {load.paddr + load.memsz for load in loads if load.filesz < load.memsz}
+    return any(load.paddr in short for load in loads)
+
+
+def _each_extent(load: Segment, size: int, rest: PageState) -> Iterator[Extent]:
+    if not load.filesz or (load.offset in LEFT_OUT):
         yield from clipped(Extent(load.paddr, load.memsz, None, PageState.EXCLUDED), size)
         return
     stored = min(load.filesz, load.memsz) if load.memsz else load.filesz
     yield from clipped(Extent(load.paddr, stored, load.offset), size)
-    rest = max(load.memsz - stored, 0)
-    yield from clipped(Extent(load.paddr + stored, rest, None, PageState.ZERO), size)
+    yield from clipped(Extent(load.paddr + stored, max(load.memsz - stored, 0), None, rest), size)
 
 
 def warn_of_gaps(extents: Sequence[Extent], warnings: list[str]) -> None:
-    """Adds a warning if the file was cut off."""
-    missing = sum(extent.size for extent in extents if extent.state == PageState.ABSENT)
-    if missing:
-        warnings.append(f"truncated: {missing:#x} bytes of memory lie past the end of the file")
+    """Adds warnings about memory that the headers name and the file does not hold."""
+    sizes = {state: sum(extent.size for extent in extents if extent.state == state) for state in PageState}
+    if sizes[PageState.ABSENT]:
+        warnings.append(f"truncated: {sizes[PageState.ABSENT]:#x} bytes of memory lie past the end of the file")
+    if sizes[PageState.EXCLUDED]:
+        warnings.append(f"{sizes[PageState.EXCLUDED]:#x} bytes of memory were left out when the dump was made")
+    if sizes[PageState.ZERO]:
+        warnings.append(f"{sizes[PageState.ZERO]:#x} bytes of memory have none in the file: taken as zero")
 
 
 def about_memory(header: Header, extents: Sequence[Extent]) -> Iterator[Fact]:

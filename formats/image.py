@@ -12,6 +12,7 @@ from enum import Enum
 
 from formats.errors import PageExcluded, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Gfn, Mfn, Paddr, Pfn
+from formats.pagecache import PageCache
 from formats.source import Buffer, Source
 
 NO_FRAME = (1 << 64) - 1  # Xen's mark for "no frame here" in every table of frame numbers
@@ -93,6 +94,8 @@ class About:
 
 class Image(ABC):
     """A guest's memory and vcpus as a file holds them. Opening one reads headers only."""
+
+    cache: PageCache | None = None  # of a format whose pages must be made, by decompression for one
 
     def __init__(self, source: Source, about: About, vcpus: Sequence[Vcpu] = (), notes: Sequence[Note] = ()) -> None:
         self.source = source

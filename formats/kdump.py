@@ -19,6 +19,7 @@ from formats.kdump_about import each_fact, find_bits, read_notes
 from formats.kdump_header import NEWEST, SIGNATURES, read_header
 from formats.kdump_pages import COMPRESSED, DESCRIPTOR, Pages, check_table
 from formats.kdump_runs import each_run
+from formats.options import DEFAULTS, Options
 from formats.pagecache import PageCache
 from formats.source import Buffer, Source
 from formats.x86_paging import common_paging
@@ -143,12 +144,12 @@ def probe(source: Source) -> bool:
     return source.peek(0, 8) in SIGNATURES
 
 
-def open_image(source: Source) -> Image:
+def open_image(source: Source, options: Options = DEFAULTS) -> Image:
     """Reads the headers and the notes; bitmaps and descriptors are left where they are."""
-    return open_set([source])
+    return open_set([source], options)
 
 
-def open_set(sources: Sequence[Source]) -> Image:
+def open_set(sources: Sequence[Source], options: Options = DEFAULTS) -> Image:
     """One image out of the pieces of a split dump, in any order; a piece that is missing leaves its pages missing."""
     pieces = [Pages(source, read_header(source)) for source in sources]
     pieces.sort(key=lambda piece: piece.header.start)
@@ -169,7 +170,7 @@ def open_set(sources: Sequence[Source]) -> Image:
         facts=list(each_fact(pieces, notes)),
         warnings=warnings,
     )
-    return KdumpImage(pieces, about, vcpus, notes, PageCache())
+    return KdumpImage(pieces, about, vcpus, notes, PageCache(options.page_cache))
 
 
 def _check_set(pieces: Sequence[Pages], warnings: list[str]) -> None:

@@ -2,13 +2,11 @@
 
 from collections import OrderedDict
 
-DEFAULT_LIMIT = 64 << 20
-
 
 class PageCache:
     """Blocks of bytes by number; the one unused for longest makes room. A limit of 0 keeps nothing."""
 
-    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
         self.hits = 0

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from formats import core_notes, elf, vmcoreinfo
-from formats.core_elf import about_memory, each_extent, warn_of_gaps
+from formats.core_elf import about_memory, read_extents, warn_of_gaps
 from formats.extents import Extent, ExtentImage, disjoint
 from formats.image import About, Fact, Image
 from formats.source import Source
@@ -36,7 +36,7 @@ def open_image(source: Source) -> Image:
     vcpus = core_notes.read_vcpus(notes, bits, warnings)
     if bits == 64 and any(not vcpu.registers.get("cr4", CR4_PAE) & CR4_PAE for vcpu in vcpus if vcpu.root is not None):
         warnings.append("the file says x86-64, but a processor's cr4 has PAE off: its page tables are not of long mode")
-    extents = bridged(disjoint(part for load in loads for part in each_extent(load, source.size)))
+    extents = bridged(read_extents(loads, source.size))
     warn_of_gaps(extents, warnings)
     virtual = any(load.vaddr != load.paddr for load in loads)
     about = About(
