@@ -2,11 +2,10 @@
 
 A type refers to others by a Reference, which is followed when the answer is first needed: reading one structure
 does not read the kernel's other fifty thousand types. Types are compared by identity; a source gives one object for
-one type of the image.
+one type of the image. (Plain classes: twenty dataclasses would cost each start of the program ten milliseconds.)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,12 +18,12 @@ MAX_MEMBERS = 1 << 16  # that one structure shows, those of its anonymous member
 Reference = Callable[[], "Type"]
 
 
-@dataclass(eq=False)
 class Type:
     """What all types have: a name ("" for one without) and the module whose data describes it."""
 
-    name: str = ""
-    module: str = field(default="", kw_only=True)
+    def __init__(self, name: str = "", *, module: str = "") -> None:
+        self.name = name
+        self.module = module
 
     @property
     def size(self) -> int:
@@ -45,77 +44,95 @@ class Type:
     def __str__(self) -> str:
         return self.spelled
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.spelled}>"
 
-@dataclass(eq=False)
+
 class Void(Type):
-    name: str = "void"
+    def __init__(self, name: str = "void", *, module: str = "") -> None:
+        super().__init__(name, module=module)
 
 
-@dataclass(eq=False)
 class Unknown(Type):
     """A type that the data names but does not describe."""
 
-    name: str = "(?)"
+    def __init__(self, name: str = "(?)", *, module: str = "") -> None:
+        super().__init__(name, module=module)
 
 
-@dataclass(eq=False)
 class Sized(Type):
     """A type whose size is stated."""
 
-    extent: int = 0
+    def __init__(self, name: str, size: int, *, module: str = "") -> None:
+        super().__init__(name, module=module)
+        self._size = size
 
     @property
     def size(self) -> int:
-        return self.extent
+        return self._size
 
 
-@dataclass(eq=False)
 class Integer(Sized):
     """An integer of `bits` bits, which lie `shift` bits above the start of its `size` bytes."""
 
-    bits: int = 0
-    signed: bool = False
-    char: bool = False
-    boolean: bool = False
-    shift: int = 0
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        *,
+        bits: int | None = None,
+        signed: bool = False,
+        char: bool = False,
+        boolean: bool = False,
+        shift: int = 0,
+        module: str = "",
+    ) -> None:
+        super().__init__(name, size, module=module)
+        self.bits = 8 * size if bits is None else bits
+        self.signed = signed
+        self.char = char
+        self.boolean = boolean
+        self.shift = shift
 
 
-@dataclass(eq=False)
 class Float(Sized):
-    """A floating-point number of so many bits; `parts` is 2 for complex ones and intervals."""
+    """A floating-point number; `parts` is 2 for complex ones and intervals."""
 
-    bits: int = 0
-    parts: int = 1
+    def __init__(self, name: str, size: int, *, parts: int = 1, module: str = "") -> None:
+        super().__init__(name, size, module=module)
+        self.parts = parts
 
 
-@dataclass(eq=False)
 class Forward(Type):
     """A structure, union or enum (`tag`) that is declared but not defined."""
 
-    tag: str = "struct"
+    def __init__(self, name: str, tag: str = "struct", *, module: str = "") -> None:
+        super().__init__(name, module=module)
+        self.tag = tag
 
 
-@dataclass(eq=False)
 class Reaching(Type):
     """A type that is made of another one."""
 
-    to: Reference = Void
+    def __init__(self, to: Reference, name: str = "", *, module: str = "") -> None:
+        super().__init__(name, module=module)
+        self._to = to
 
     @cached_property
     def target(self) -> Type:
-        return self.to()
+        return self._to()
 
 
-@dataclass(eq=False)
 class Pointer(Reaching):
-    extent: int = 8
+    def __init__(self, to: Reference, size: int = 8, *, module: str = "") -> None:
+        super().__init__(to, module=module)
+        self._size = size
 
     @property
     def size(self) -> int:
-        return self.extent
+        return self._size
 
 
-@dataclass(eq=False)
 class Alias(Reaching):
     """A typedef or a qualified type: another word for its target."""
 
@@ -156,12 +173,13 @@ class Restrict(Qualified):
     word = "restrict"
 
 
-@dataclass(eq=False)
 class Array(Reaching):
-    """`count` elements; 0 for a flexible array. `extent` is a size that the data states beside it, or 0."""
+    """`count` elements, 0 for a flexible array. `stated` is a size that the data gives beside them, or 0."""
 
-    count: int = 0
-    extent: int = 0
+    def __init__(self, to: Reference, count: int, *, stated: int = 0, module: str = "") -> None:
+        super().__init__(to, module=module)
+        self.count = count
+        self._stated = stated
 
     @property
     def element(self) -> Type:
@@ -171,44 +189,44 @@ class Array(Reaching):
     def flexible(self) -> bool:
         return self.count == 0
 
-    @cached_property
+    @property
     def size(self) -> int:
+        return self._whole
+
+    @cached_property
+    def _whole(self) -> int:
         size, element = 1, self.resolve()
         for _ in range(MAX_CHAIN):
             if not isinstance(element, Array):
-                return self._checked(size * element.size)
-            if element.extent:
-                return self._checked(size * element.extent)
-            size, element = self._checked(size * element.count), element.target.resolve()
+                return _within_memory(size * element.size)
+            if element._stated:
+                return _within_memory(size * element._stated)
+            size, element = _within_memory(size * element.count), element.target.resolve()
         raise TypeLoop(self.name, "arrays")
 
-    def _checked(self, size: int) -> int:
-        if size > MAX_SIZE:
-            raise TypeTooLarge("array", size)
-        return size
 
-
-@dataclass(eq=False)
 class Member:
     """A member at `offset` bits; `width` is that of a bit-field where the structure itself states it."""
 
-    name: str
-    offset: int
-    to: Reference
-    width: int | None = None
+    def __init__(self, name: str, offset: int, to: Reference, width: int | None = None) -> None:
+        self.name = name
+        self.offset = offset
+        self.width = width
+        self._to = to
 
     @cached_property
     def type(self) -> Type:
-        return self.to()
+        return self._to()
 
     @cached_property
     def bits(self) -> int | None:
         """How many bits a bit-field has; None for a member that fills whole bytes."""
         base = self.type.resolve()
-        own = base.bits if isinstance(base, Integer) else 8 * base.size
-        width = self.width or own
+        if not isinstance(base, Integer | Enum):
+            return None
+        width = self.width or (base.bits if isinstance(base, Integer) else 8 * base.size)
         whole = width == 8 * base.size and self.start % 8 == 0
-        return width if width and not whole and isinstance(base, Integer | Enum) else None
+        return None if whole or not width else width
 
     @cached_property
     def start(self) -> int:
@@ -222,16 +240,18 @@ class Member:
         return Member(self.name, self.offset + bits, lambda: self.type, self.width)
 
 
-@dataclass(eq=False)
 class Aggregate(Sized):
     """A structure or union. Its members are read when they are first asked for."""
 
-    load: Callable[[], Sequence[Member]] = tuple
     tag: ClassVar[str]
+
+    def __init__(self, name: str, size: int, load: Callable[[], Sequence[Member]], *, module: str = "") -> None:
+        super().__init__(name, size, module=module)
+        self._load = load
 
     @cached_property
     def members(self) -> Sequence[Member]:
-        return self.load()
+        return self._load()
 
     def find(self, name: str) -> Member:
         """The member of that name, also inside anonymous ones, at its offset from here; UnknownMember if none."""
@@ -264,17 +284,20 @@ class Union(Aggregate):
     tag = "union"
 
 
-@dataclass(eq=False)
 class Enum(Sized):
-    """Named values."""
+    """Named values, in the order of their declaration."""
 
-    load: Callable[[], Sequence[tuple[str, int]]] = tuple
-    signed: bool = True
+    def __init__(
+        self, name: str, size: int, load: Callable[[], Sequence[tuple[str, int]]], *, signed: bool = True,
+        module: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(name, size, module=module)
+        self.signed = signed
+        self._load = load
 
     @cached_property
     def values(self) -> Sequence[tuple[str, int]]:
-        """Names and values in the order of their declaration."""
-        return self.load()
+        return self._load()
 
     @cached_property
     def by_value(self) -> Mapping[int, str]:
@@ -291,24 +314,28 @@ class Enum(Sized):
         return bool(self.values) and all(value >= 0 and value & (value - 1) == 0 for _, value in self.values)
 
 
-@dataclass(frozen=True)
 class Argument:
     """An argument of a function; CTF keeps no names."""
 
-    to: Reference
-    name: str = ""
+    def __init__(self, to: Reference, name: str = "") -> None:
+        self.name = name
+        self._to = to
 
     @property
     def type(self) -> Type:
-        return self.to()
+        return self._to()
 
 
-@dataclass(eq=False)
 class Function(Reaching):
     """A function that gives its target."""
 
-    arguments: Sequence[Argument] = ()
-    varargs: bool = False
+    def __init__(
+        self, to: Reference, arguments: Sequence[Argument] = (), *, varargs: bool = False, name: str = "",
+        module: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(to, name, module=module)
+        self.arguments = arguments
+        self.varargs = varargs
 
     @property
     def returns(self) -> Type:
@@ -318,6 +345,12 @@ class Function(Reaching):
 def known(found: Type) -> Reference:
     """The Reference to a type that is at hand."""
     return lambda: found
+
+
+def _within_memory(size: int) -> int:
+    if size > MAX_SIZE:
+        raise TypeTooLarge("array", size)
+    return size
 
 
 def _flat(outer: Aggregate) -> Iterator[Member]:

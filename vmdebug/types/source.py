@@ -72,7 +72,7 @@ class TypeSource(ABC):
         return True
 
     def pointer_to(self, found: Type) -> Pointer:
-        return Pointer(to=known(found), extent=self.pointer)
+        return Pointer(known(found), self.pointer)
 
     def _named(self, words: list[str], asked: str) -> Type:
         """The type that the words before any `*` or `[` name."""
@@ -87,7 +87,7 @@ class TypeSource(ABC):
         if found is None:
             raise UnknownType(asked)
         for word in qualifiers:
-            found = QUALIFIERS[word](to=known(found))
+            found = QUALIFIERS[word](known(found))
         return found
 
     def _lookup(self, tag: str, name: str, module: str | None) -> Type | None:
@@ -110,11 +110,11 @@ class TypeSource(ABC):
             elif counts:
                 raise UnknownType(asked)
             else:
-                found = self.pointer_to(found) if match[1] == "*" else QUALIFIERS[match[1]](to=known(found))
+                found = self.pointer_to(found) if match[1] == "*" else QUALIFIERS[match[1]](known(found))
         if asked[at:].strip():
             raise UnknownType(asked)
         for count in reversed(counts):
-            found = Array(to=known(found), count=count)
+            found = Array(known(found), count)
         return found
 
 
