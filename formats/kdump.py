@@ -37,6 +37,8 @@ NOT_GIVEN = "page is in a piece of the split dump that was not given"
 class KdumpImage(Image):
     """Pages by their bits and descriptors, in one file or several."""
 
+    cache: PageCache
+
     def __init__(
         self, pieces: Sequence[Pages], about: About, vcpus: Sequence[Vcpu], notes: Sequence[Note], cache: PageCache
     ) -> None:
