@@ -5,9 +5,8 @@ frame numbers elsewhere in its memory (p2m, start_info, grants) are still those 
 Specified in: docs/specs/libxc-migration-stream.pandoc and tools/libs/guest/xg_sr_save_x86_pv.c of Xen.
 """
 
-import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from formats import hvm_context, x86_state, xen_vcpu
 from formats import xen_records as records
@@ -16,6 +15,7 @@ from formats.frames import PAGE_SHIFT, PAGE_SIZE, Mfn, Paddr, Pfn
 from formats.image import About, Fact, Image, Run, Vcpu
 from formats.source import Buffer, Source
 from formats.x86_paging import common_paging
+from formats.xen_config import domain_name
 from formats.xen_envelope import EMULATOR_CONTEXT, Envelope, find_stream
 from formats.xen_pages import STREAM_V2, PageIndex
 from formats.xen_records import State, Stream
@@ -26,11 +26,6 @@ DESCRIPTION = "Xen save file (xl save, virsh save on Xen)"
 PV_INFO = struct.Struct("<BB")  # guest width in bytes, page-table levels
 PAGING = {(8, 4): "4-level", (4, 3): "PAE"}
 FRAMES = struct.Struct("<II")  # first pfn, last pfn that the p2m's leaf pages cover
-EXTENDED = struct.Struct("<8xQQHHBB")
-EXTENDED_NAMES = (
-    *("syscall32_callback", "sysenter_callback", "syscall32_cs", "sysenter_cs"),
-    *("syscall32_disables_events", "sysenter_disables_events"),
-)
 TSC = struct.Struct("<IIQII")
 CPUID_LEAF = struct.Struct("<6I")
 AMD = (b"AuthenticAMD", b"HygonGenuine")
@@ -130,17 +125,13 @@ def _pv_vcpus(stream: Stream, warnings: list[str]) -> Sequence[Vcpu]:
         if len(context) < need:
             warnings.append(f"vcpu {number}: context of {len(context)} bytes, expected {need}: no registers")
             continue
-        more = _extended(found.get(records.VCPU_EXTENDED, {}).get(number, b""))
+        more = xen_vcpu.read_extended(found.get(records.VCPU_EXTENDED, {}).get(number, b""))
         more |= _msrs(found.get(records.VCPU_MSRS, {}).get(number, b""))
         vcpu = xen_vcpu.read_vcpu(context, number, bits, hvm=False)
         vcpus.append(Vcpu(number, bits, {**more, **vcpu.registers}, vcpu.root, vcpu.user_root, vcpu.flags))
     if not vcpus:
         warnings.append("no vcpu records in the stream: no registers")
     return vcpus
-
-
-def _extended(body: bytes) -> dict[str, int]:
-    return dict(zip(EXTENDED_NAMES, EXTENDED.unpack_from(body), strict=True)) if len(body) >= EXTENDED.size else {}
 
 
 def _msrs(body: bytes) -> dict[str, int]:
@@ -185,14 +176,3 @@ def _vendor(policy: bytes) -> bytes:
         if leaf == 0:
             return struct.pack("<3I", ebx, edx, ecx)
     return b""
-
-
-def domain_name(config: bytes) -> str:
-    """The domain's name in a JSON configuration, empty where there is none to be had."""
-    try:
-        parsed = json.loads(config)
-    except (ValueError, RecursionError):
-        return ""
-    info = parsed.get("c_info") if isinstance(parsed, Mapping) else None
-    name = info.get("name") if isinstance(info, Mapping) else None
-    return name if isinstance(name, str) else ""

@@ -35,12 +35,22 @@ NAMES32 = (
     *("rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rax", "error_code", "entry_vector", "rip", "cs"),
     *("saved_upcall_mask", "rflags", "rsp", "ss", "es", "ds", "fs", "gs"),
 )
+EXTENDED = struct.Struct("<8xQQHHBB")
+EXTENDED_NAMES = (
+    *("syscall32_callback", "sysenter_callback", "syscall32_cs", "sysenter_cs"),
+    *("syscall32_disables_events", "sysenter_disables_events"),
+)
 TABLE_NAMES = ("ldt_base", "ldt_ents", "gdt_ents", "kernel_ss", "kernel_sp")
 
 
 def read_vcpu(data: bytes, number: int, bits: int, hvm: bool) -> Vcpu:
     """The vcpu in a context of at least SIZE64 or SIZE32 bytes."""
     return _vcpu64(data, number, hvm) if bits == 64 else _vcpu32(data, number, hvm)
+
+
+def read_extended(data: bytes) -> dict[str, int]:
+    """The registers in an ext_vcpucontext of a save stream; none if it is too short."""
+    return dict(zip(EXTENDED_NAMES, EXTENDED.unpack_from(data), strict=True)) if len(data) >= EXTENDED.size else {}
 
 
 def looks_like_32_bit(data: bytes) -> bool:
