@@ -1,55 +1,165 @@
-"""Finds the reader that knows a file, through any containers around the image."""
+"""Finds the reader that knows a file, through any containers around the image.
+
+Every module of this folder with a `probe` takes part: with `open_image` it reads a format, with `unwrap` it finds a
+source inside a source, with `open_set` it reads several files as one image. A function that takes a second parameter
+gets the Options. What a source from a container has in `notes` becomes part of the image.
+"""
 
 import functools
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import formats
-from formats.errors import ImageDamaged, ImageUnknown
-from formats.image import Image
+from formats.errors import ImageDamaged, ImageNotSupported, ImageUnknown
+from formats.image import Fact, Image
+from formats.names import Name, parse_name
+from formats.options import DEFAULTS, Options, Progress, silent
 from formats.source import FileSource, Source
 
 MAX_WRAPPERS = 8  # containers inside containers; real files have three at most
+MARK = b"\ndef probe("
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """The innermost source, and the containers around it, the outermost first."""
+
+    source: Source
+    containers: Sequence[ModuleType]
+    notes: Sequence[Any] = ()
 
 
 @functools.cache
 def readers() -> Sequence[ModuleType]:
     """The modules that read a format, in order of detection."""
-    return _modules_with("open_image")
+    return [module for module in _modules() if hasattr(module, "open_image")]
 
 
 @functools.cache
 def wrappers() -> Sequence[ModuleType]:
     """The modules that find a source inside a source, in order of detection."""
-    return _modules_with("unwrap")
+    return [module for module in _modules() if hasattr(module, "unwrap")]
 
 
-def open_image(path: Path | str) -> Image:
-    """The image in a file, whatever its format; ImageError if none is known, or the file is broken."""
-    return open_source(FileSource(Path(path)))
+def open_image(
+    *names: Path | str,
+    snapshot: str | None = None,
+    allow_backing: Sequence[Path | str] = (),
+    cache_dir: Path | None = None,
+    page_cache: int = DEFAULTS.page_cache,
+    progress: Progress = silent,
+) -> Image:
+    """The image in a file, or in several files together, whatever its format.
+
+    A name may end in `@snapshot`, or in `@0xADDRESS` for a piece of raw memory that begins there. Without `cache_dir`
+    nothing is kept between runs. ImageError if no format is known, or the files are broken.
+    """
+    options = make_options(snapshot, allow_backing, cache_dir, page_cache, progress)
+    parsed = [parse_name(name) for name in names]
+    if any(name.address is not None for name in parsed):
+        return _open_pieces(parsed)
+    if len(parsed) == 1 and parsed[0].snapshot is not None:
+        options = replace(options, snapshot=parsed[0].snapshot)
+    if len(parsed) == 1:
+        return open_source(FileSource(parsed[0].path), options)
+    return open_sources([FileSource(name.path) for name in parsed], options)
 
 
-def open_source(source: Source) -> Image:
+def make_options(
+    snapshot: str | None = None,
+    allow_backing: Sequence[Path | str] = (),
+    cache_dir: Path | None = None,
+    page_cache: int = DEFAULTS.page_cache,
+    progress: Progress = silent,
+) -> Options:
+    """The same choices in one."""
+    from formats.cache import Cache
+
+    cache = Cache(cache_dir) if cache_dir else None
+    return Options(snapshot, [Path(path) for path in allow_backing], cache, page_cache, progress)
+
+
+def open_source(source: Source, options: Options = DEFAULTS) -> Image:
     """The image in a source, containers removed."""
-    for _ in range(MAX_WRAPPERS):
-        wrapper = next((module for module in wrappers() if module.probe(source)), None)
-        if wrapper is None:
-            break
-        source = wrapper.unwrap(source)
-    else:
-        raise ImageDamaged(f"{source.name}: more than {MAX_WRAPPERS} containers inside each other")
+    inner = unwrap_all(source, options)
+    reader = next((module for module in readers() if module.probe(inner.source)), None)
+    if reader is None:
+        raise ImageUnknown(inner.source.name, inner.source.peek(0, 8))
+    if options.snapshot is not None and not any(hasattr(module, "TAKES_SNAPSHOT") for module in inner.containers):
+        raise ImageNotSupported(f"{source.name}: no snapshot {options.snapshot!r}: only qcow2 images have snapshots")
+    image: Image = _call(reader.open_image, inner.source, options)
+    return _finished(image, inner)
+
+
+def open_sources(sources: Sequence[Source], options: Options = DEFAULTS) -> Image:
+    """The image that several sources make up together."""
+    inner = [unwrap_all(source, options) for source in sources]
+    bare = [one.source for one in inner]
     for reader in readers():
-        if reader.probe(source):
-            image: Image = reader.open_image(source)
-            return image
-    raise ImageUnknown(source.name, source.peek(0, 8))
+        belongs = getattr(reader, "probe_set", None) or functools.partial(_all_probed, reader)
+        if hasattr(reader, "open_set") and belongs(bare):
+            image: Image = _call(reader.open_set, bare, options)
+            return _finished(image, inner[0])
+    said = ", ".join(source.name for source in sources) or "no file"
+    raise ImageNotSupported(f"{said}: no format is known that these make up together")
 
 
-def _modules_with(function: str) -> Sequence[ModuleType]:
-    names = [info.name for info in pkgutil.iter_modules(formats.__path__) if info.name != "opener"]
-    modules = [importlib.import_module(f"formats.{name}") for name in names]
-    found = [module for module in modules if hasattr(module, "probe") and hasattr(module, function)]
+def unwrap_all(source: Source, options: Options = DEFAULTS) -> Unwrapped:
+    """The source inside all containers."""
+    containers: list[ModuleType] = []
+    notes: list[Any] = []
+    while wrapper := next((module for module in wrappers() if module.probe(source)), None):
+        if len(containers) == MAX_WRAPPERS:
+            raise ImageDamaged(f"{source.name}: more than {MAX_WRAPPERS} containers inside each other")
+        containers.append(wrapper)
+        source = _call(wrapper.unwrap, source, options)
+        notes += getattr(source, "notes", ())
+    return Unwrapped(source, containers, notes)
+
+
+def _open_pieces(names: Sequence[Name]) -> Image:
+    raw = importlib.import_module("formats.raw")  # by name, like every reader
+    pieces = [(FileSource(name.path), name.address or 0) for name in names]
+    image: Image = raw.open_pieces(pieces)
+    return image
+
+
+def _finished(image: Image, inner: Unwrapped) -> Image:
+    """The image with what the containers add to it."""
+    if inner.containers:
+        facts = [Fact("container", module.DESCRIPTION, module.NAME) for module in inner.containers]
+        image.about = replace(image.about, facts=[*facts, *image.about.facts])
+        image.notes = [*image.notes, *inner.notes]
+    return image
+
+
+def _all_probed(reader: ModuleType, sources: Sequence[Source]) -> bool:
+    return all(reader.probe(source) for source in sources)
+
+
+def _call(function: Callable[..., Any], subject: Any, options: Options) -> Any:
+    """Calls a module's function, with the options if it has a parameter for them."""
+    return function(subject, options) if function.__code__.co_argcount > 1 else function(subject)
+
+
+@functools.cache
+def _modules() -> Sequence[ModuleType]:
+    """The modules with a probe; the others, parts of readers mostly, are not imported for this."""
+    modules = [importlib.import_module(f"formats.{name}") for name in _names()]
+    found = [module for module in modules if hasattr(module, "probe")]
     return sorted(found, key=lambda module: getattr(module, "ORDER", 50))
+
+
+def _names() -> list[str]:
+    names = []
+    for folder in formats.__path__:
+        for info in pkgutil.iter_modules([folder]):
+            path = Path(folder) / f"{info.name}.py"
+            if not path.exists() or MARK in path.read_bytes():
+                names.append(info.name)
+    return names

@@ -11,7 +11,13 @@ from formats.image import PageState, Run
 
 
 @pytest.mark.parametrize(
-    ("image", "name"), [("linux-mini.migrate.stream", "linux-mini"), ("linux-q10.mapped-ram", "linux-q10")]
+    ("image", "name"),
+    [
+        ("linux-mini.migrate.stream", "linux-mini"),
+        ("linux-mini.disk.qcow2", "linux-mini"),
+        ("linux-q10.mapped-ram", "linux-q10"),
+        ("linux-libvirt.save", "linux-libvirt"),
+    ],
 )
 def test_has_every_register_that_the_monitor_printed(real, truth, monitor_registers, image, name):
     said = monitor_registers(name)
@@ -25,8 +31,9 @@ def test_has_every_register_that_the_monitor_printed(real, truth, monitor_regist
     assert [vcpu.bits for vcpu in vcpus] == [64, 64]
 
 
-def test_all_memory_is_that_of_the_elf_dump_of_the_same_instant(real):
-    stream, dump = open_image(real("linux-mini.migrate.stream")), open_image(real("linux-mini.elf.core"))
+@pytest.mark.parametrize("image", ["linux-mini.migrate.stream", "linux-mini.disk.qcow2"])
+def test_all_memory_is_that_of_the_elf_dump_of_the_same_instant(real, image):
+    stream, dump = open_image(real(image)), open_image(real("linux-mini.elf.core"))
 
     runs = list(dump.runs())
     same = [stream.read(Paddr(run.pfn << 12), run.count << 12) == dump.read(Paddr(run.pfn << 12), run.count << 12)
@@ -37,7 +44,9 @@ def test_all_memory_is_that_of_the_elf_dump_of_the_same_instant(real):
     assert sum(run.count for run in stream.runs()) == sum(run.count for run in runs)
 
 
-@pytest.mark.parametrize(("image", "name"), [("linux-q10.mapped-ram", "linux-q10")])
+@pytest.mark.parametrize(
+    ("image", "name"), [("linux-q10.mapped-ram", "linux-q10"), ("linux-libvirt.save", "linux-libvirt")]
+)
 def test_every_mib_of_memory_has_its_digest(real, truth, image, name):
     opened = open_image(real(image))
 
@@ -48,6 +57,15 @@ def test_every_mib_of_memory_has_its_digest(real, truth, image, name):
 
     assert len(digests) == 97
     assert found == [digest for _, _, digest in digests]
+
+
+def test_keeps_the_description_of_a_libvirt_domain(real):
+    image = open_image(real("linux-libvirt.save"))
+
+    xml = {note.name: note.data for note in image.notes}["domain.xml"]
+
+    assert b"<name>labvirt</name>" in xml and xml.rstrip().endswith(b"</domain>")
+    assert image.about.facts[0].value == "libvirt save file of a QEMU domain (virsh save)"
 
 
 @pytest.mark.parametrize("image", ["linux-mini.migrate.stream", "linux-q10.mapped-ram"])
