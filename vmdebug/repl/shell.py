@@ -1,0 +1,129 @@
+"""The loop: read a line, run it, again; and what the terminal's signals mean in it.
+
+^C ends the line or the command, not the session; ^\\ means something at the prompt only. A hangup or SIGTERM leaves,
+with the terminal as it was.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from vmdebug.errors import EXIT_OK
+from vmdebug.repl.complete import Completions
+from vmdebug.repl.history import LineHistory, default_file, lines_kept
+from vmdebug.repl.pager import Pager
+from vmdebug.repl.reader import EditedReader, PlainReader, Reader
+from vmdebug.repl.terminal import Size, is_dumb, read_key, wants_colour, window_size
+
+if TYPE_CHECKING:
+    from vmdebug.session import Session
+
+SOURCE = "(stdin)"  # with the semantics of typed lines
+MOST_ENDS = 10  # with -o ignoreeof, as many in a row mean that nobody types them
+
+
+class Shell:
+    """One user at one session."""
+
+    def __init__(self, session: "Session", reader: Reader, completions: Completions, pager: Pager | None) -> None:
+        self._session = session
+        self._reader = reader
+        self._completions = completions
+        self._pager = pager
+        self._size: Size | None = None
+
+    def loop(self) -> int:
+        """Until ::quit, or the end of the input."""
+        ends = 0
+        while not self._session.finished and ends < self._most_ends:
+            try:
+                ends = 0 if self._turn() else ends + 1
+            except KeyboardInterrupt:
+                self._session.out.write("\n")
+        return EXIT_OK
+
+    @property
+    def _most_ends(self) -> int:
+        return MOST_ENDS if self._session.settings.ignoreeof else 1
+
+    def _turn(self) -> bool:
+        """Read and run one line; False at the end of the input."""
+        self._follow_window()
+        try:
+            text = self._reader.read(self._session.prompt)
+        except EOFError:
+            self._answer_end()
+            return False
+        except KeyboardInterrupt:
+            return True
+        self._report_bug()
+        self._follow_window()
+        if self._pager:
+            self._pager.restart()
+        self._session.run(text, SOURCE)
+        return True
+
+    def _answer_end(self) -> None:
+        if self._session.settings.ignoreeof:
+            self._session.warn("the end of input is ignored: type ::quit to leave")
+
+    def _report_bug(self) -> None:
+        bug, self._completions.bug = self._completions.bug, None
+        if bug is not None:
+            self._session.warn(f"internal error in completion: {type(bug).__name__}: {bug}")
+
+    def _follow_window(self) -> None:
+        """Tell the session the window's size, if it changed: what the user set stays set until then."""
+        size = window_size()
+        if size != self._size:
+            self._size = size
+            self._session.settings.height, self._session.settings.width = size
+
+
+def talk(session: "Session", banner: Sequence[str], history: Path | None) -> int:
+    """Read and run lines until the user leaves; the exit status."""
+    sink, screen = session.out, sys.stdout.isatty()
+    pager = None
+    if screen:
+        pager = Pager(sink, key=read_key, size=window_size, enabled=lambda: session.settings.pager)
+        session.out = pager
+    completions = Completions(session)
+    try:
+        with _signals():
+            for line in banner:
+                session.print(line)
+            return Shell(session, _reader(completions, history, screen), completions, pager).loop()
+    finally:
+        session.out = sink
+
+
+def _reader(completions: Completions, history: Path | None, screen: bool) -> Reader:
+    if not screen:
+        return PlainReader(sys.stderr)
+    if is_dumb():
+        return PlainReader(sys.stdout)
+    return EditedReader(completions, LineHistory(history or default_file(), lines_kept()), wants_colour())
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """While the shell runs: ^\\ does nothing to a command, a hangup or SIGTERM unwinds everything."""
+    wanted: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
+        signal.SIGQUIT: lambda *_: None,
+        signal.SIGTERM: _leave,
+        signal.SIGHUP: _leave,
+    }
+    saved = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in saved.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

@@ -1,0 +1,82 @@
+"""The terminal itself: its size, single keys, and text that cannot harm it.
+
+Nothing here draws; prompt_toolkit does while a line is edited, and the pager counts lines.
+"""
+
+import os
+import re
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+SMALLEST = (2, 8)  # rows and columns below which a window is taken for one that does not say its size
+DUMB = ("", "dumb", "unknown")
+CONTROL = re.compile(  # C0 and C1 but tab and newline, an escape that begins no colour, marks that turn writing round
+    r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;]*m)|[\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+class Size(NamedTuple):
+    """A window's lines and columns."""
+
+    rows: int = 24
+    columns: int = 80
+
+
+def window_size() -> Size:
+    """The size of the window behind stdout; 24 by 80 where it does not say."""
+    try:
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return Size()
+    return Size(rows, columns) if rows >= SMALLEST[0] and columns >= SMALLEST[1] else Size()
+
+
+def is_dumb() -> bool:
+    """True for a terminal that knows no escape sequences."""
+    return os.environ.get("TERM", "").lower() in DUMB
+
+
+def wants_colour() -> bool:
+    """True unless the user asked for none (no-color.org), or the terminal has none."""
+    return not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def harmless(text: str) -> str:
+    """The text with nothing in it that moves a cursor, rings or reprograms: colours, tabs and newlines stay."""
+    return CONTROL.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def read_key() -> str:
+    """Wait for one key, unechoed; empty when the terminal has gone. ^C and ^Z keep their meaning."""
+    with _one_key_at_a_time(sys.stdin.fileno()) as fd:
+        try:
+            return os.read(fd, 1).decode("latin-1")
+        except OSError:
+            return ""
+
+
+@contextmanager
+def _one_key_at_a_time(fd: int) -> Iterator[int]:
+    """The terminal without line editing; also after the program was stopped and goes on."""
+    saved = termios.tcgetattr(fd)
+
+    def resume(*_: Any) -> None:
+        tty.setcbreak(fd, termios.TCSADRAIN)
+
+    handler = signal.signal(signal.SIGCONT, resume)
+    resume()
+    try:
+        yield fd
+    finally:
+        signal.signal(signal.SIGCONT, handler)
+        termios.tcsetattr(fd, termios.TCSADRAIN, saved)
