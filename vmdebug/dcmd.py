@@ -38,6 +38,16 @@ class Show(Protocol):
         """The text goes into a pipe: bare values, no heads."""
         ...
 
+    @property
+    def width(self) -> int | None:
+        """Where lines wrap; None where they do not, as in a shell's pipe."""
+        ...
+
+    @property
+    def terminal(self) -> bool:
+        """The text goes to a terminal, which may be given colours and bold."""
+        ...
+
     def symbol(self, address: int) -> str:
         """`name+0xoff`, or hex with 0x where no symbol covers the address (mdb's %a)."""
         ...
@@ -94,6 +104,7 @@ class Dcmd:
     guests: Sequence[str] | None = None
     whole: bool = False
     raw: bool = False
+    repeats: bool = False
 
     @property
     def usage(self) -> str:
@@ -121,7 +132,7 @@ class Call:
     """One invocation of a dcmd or walker.
 
     `address` is the address given to this call, or None; `args` are the words behind the flags (an int where the user
-    wrote `$[...]`); `count` is the repeat count as typed (the session repeats by itself unless the dcmd is `raw`).
+    wrote `$[...]`); `count` is the repeat count as typed (the session repeats by itself unless the dcmd `repeats`).
     """
 
     session: "Sitting"
@@ -133,6 +144,9 @@ class Call:
     count: int | None = None
     piped: bool = False  # the rows go into another stage
     from_pipe: bool = False  # the address came from another stage
+    first: bool = True  # of the calls that a count or a pipe makes
+    left: tuple[int, int] | None = field(default=None, init=False)  # what leave_dot() was told
+    bound: dict[str, int] = field(default_factory=dict, init=False)  # what bind() was told
 
     @property
     def target(self) -> "Target":
@@ -150,7 +164,13 @@ class Call:
 
     def leave_dot(self, dot: int, increment: int = 0) -> None:
         """Set dot for what comes next, and how far `+` and a repeat count go from it."""
+        self.left = dot, increment
         self.session.leave_dot(dot, increment)
+
+    def bind(self, name: str, value: int) -> None:
+        """Set a variable that goes in step with the rows: later stages see the value that their row came with."""
+        self.session.bind(name, value)
+        self.bound[name] = value
 
     def usage(self, text: str = "") -> UsageError:
         """The error for a wrong call: `raise call.usage("...")`."""
@@ -168,10 +188,22 @@ class Call:
 class Sitting(Protocol):
     """What a dcmd may ask of its session."""
 
-    show: Show
     radix: int
     dot: int
-    registry: "Registry"
+
+    @property
+    def show(self) -> Show: ...
+    @property
+    def registry(self) -> "Registry": ...
+    @property
+    def word(self) -> int:
+        """The size of a pointer."""
+        ...
+
+    @property
+    def rows_only(self) -> bool:
+        """The rows are wanted, not their text."""
+        ...
 
     @property
     def target(self) -> "Target": ...
@@ -179,6 +211,7 @@ class Sitting(Protocol):
     def guest(self) -> "Guest": ...
     def warn(self, text: str) -> None: ...
     def leave_dot(self, dot: int, increment: int = 0) -> None: ...
+    def bind(self, name: str, value: int) -> None: ...
     def evaluate(self, text: str) -> int: ...
     def walk(self, name: str, start: int | None = None) -> Iterator[int]: ...
 
@@ -186,8 +219,25 @@ class Sitting(Protocol):
 Entry = TypeVar("Entry", Dcmd, Walker)
 
 
+class Loads(Protocol):
+    """Imports modules of dcmds when they are needed."""
+
+    def need(self, name: str) -> None:
+        """Import what defines the name."""
+        ...
+
+    def all(self) -> None:
+        """Import everything."""
+        ...
+
+
 class Registry:
-    """Dcmds and walkers by name. Of several with one name, the last whose guests fit wins."""
+    """Dcmds and walkers by name. Of several with one name, the last whose guests fit wins.
+
+    A `loader` is asked for each name before it is looked up, and for all before they are listed.
+    """
+
+    loader: Loads | None = None
 
     def __init__(self) -> None:
         self._dcmds: dict[str, list[Dcmd]] = {}
@@ -201,23 +251,36 @@ class Registry:
 
     def dcmd(self, name: str, guest: str | None = None) -> Dcmd | None:
         """The dcmd of that name for that kind of guest (or `module`name` scoped)."""
+        self._need(name)
         return _pick(self._dcmds, name, guest)
 
     def walker(self, name: str, guest: str | None = None) -> Walker | None:
+        self._need(name)
         return _pick(self._walkers, name, guest)
 
     def dcmds(self, guest: str | None = None) -> list[Dcmd]:
         """Every dcmd that fits the guest, by name."""
+        self._need_all()
         found = (self.dcmd(name, guest) for name in sorted(self._dcmds))
         return [entry for entry in found if entry]
 
     def walkers(self, guest: str | None = None) -> list[Walker]:
+        self._need_all()
         found = (self.walker(name, guest) for name in sorted(self._walkers))
         return [entry for entry in found if entry]
 
     def definitions(self, name: str) -> list[Dcmd | Walker]:
         """All that bear the name, the one that wins last."""
+        self._need(name)
         return [*self._walkers.get(name, []), *self._dcmds.get(name, [])]
+
+    def _need(self, name: str) -> None:
+        if self.loader is not None:
+            self.loader.need(name.rpartition("`")[2])
+
+    def _need_all(self) -> None:
+        if self.loader is not None:
+            self.loader.all()
 
 
 def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:
@@ -242,12 +305,13 @@ def dcmd(
     guests: Sequence[str] | None = None,
     whole: bool = False,
     raw: bool = False,
+    repeats: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Callable[[Call], Iterator[Row] | None]], Callable[[Call], Iterator[Row] | None]]:
     """Register the function as a dcmd of that name; several names are several ways to call it.
 
-    Without a synopsis one is made of the flags. `guests` limits it to kinds of guest; `raw` means that it repeats by
-    itself and reads its words itself (no flags are taken from them).
+    Without a synopsis one is made of the flags. `guests` limits it to kinds of guest; `whole` means one call with all
+    addresses; `repeats` that it obeys `call.count` by itself; `raw` that it reads its words by itself, too.
     """
 
     def register(run: Callable[[Call], Iterator[Row] | None]) -> Callable[[Call], Iterator[Row] | None]:
@@ -269,6 +333,7 @@ def dcmd(
                 guests,
                 whole,
                 raw,
+                repeats or raw,
             )
             registry.add(entry)
         return run

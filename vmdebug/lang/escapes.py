@@ -30,6 +30,5 @@ def _meaning(match: re.Match[str]) -> str:
 
 
 def _octal(char: str) -> str:
-    return "".join(
-        f"\\{byte:03o}" for byte in (char.encode("utf-8", "surrogateescape") if char > "\xff" else (ord(char),))
-    )
+    data = char.encode("utf-8", "surrogateescape") if char > "\xff" else bytes((ord(char),))
+    return "".join(f"\\{byte:03o}" for byte in data)

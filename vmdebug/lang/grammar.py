@@ -8,9 +8,11 @@ A Parser gives one statement at a time and can go on behind a bad one.
 
 from collections.abc import Iterator
 
+from vmdebug.errors import LanguageError
 from vmdebug.lang import tree
 from vmdebug.lang.escapes import escape
 from vmdebug.lang.lexer import scan
+from vmdebug.lang.numbers import read_number
 from vmdebug.lang.tokens import Kind, ParseError, ShellText, Token
 from vmdebug.lang.tree import Argument, Expression, Item, Stage, Statement
 
@@ -140,7 +142,7 @@ class Parser:
         while True:
             match self._token.kind:
                 case Kind.COUNT:
-                    found.append(int(self._token.text[:20]))
+                    found.append(self._repeat())
                 case Kind.LETTER:
                     found.append(self._token.text)
                 case Kind.STRING:
@@ -151,6 +153,12 @@ class Parser:
                 case _:
                     return tuple(found)
             self._advance()
+
+    def _repeat(self) -> int:
+        try:
+            return read_number("0t" + self._token.text, 10)
+        except LanguageError as err:
+            raise self._error(str(err)) from err
 
     def _bracket(self) -> Expression:
         """`$[ expr ]`"""

@@ -27,7 +27,8 @@ def read_number(text: str, radix: int) -> int:
     for digit in digits:
         if DIGITS.find(digit) >= base or digit not in DIGITS:
             raise LanguageError(f"digit '{digit}' is invalid in current base", text)
-    value = int(digits, base)
+    digits = digits.lstrip("0")
+    value = int(digits or "0", base) if len(digits) <= 64 else MASK + 1
     if value > MASK:
         raise LanguageError("specified value exceeds maximum immediate value", text)
     return value

@@ -1,4 +1,4 @@
-"""Statements as data. Numbers and names keep their text: what it means depends on the radix and the symbols of the moment."""
+"""Statements as data. Numbers and names keep their text: its meaning depends on the radix and symbols of the moment."""
 
 from dataclasses import dataclass, field
 

@@ -1,0 +1,230 @@
+"""Stages at work: which call each dcmd gets, with which dot, and what flows from one stage into the next.
+
+A stage is a generator of items: a row, and the variables that go in step with it. The first field of a row is the
+address for the next stage, text there is read as an expression. A stage begins as soon as the one before has its first
+row, and stops asking when it has enough. Errors are reported where they happen: they end a call, an Abort the pipeline.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vmdebug.dcmd import Call, Dcmd, Row, Sitting
+from vmdebug.errors import Abort, DebuggerError, ImageError, UsageError
+from vmdebug.lang.flags import split_flags
+from vmdebug.lang.numbers import MASK, SIGN
+from vmdebug.render import first_field
+
+OK, ERROR, USAGE, NEXT, ABORT = range(5)
+PIPELINE = "(pipeline)"
+Item = tuple[Row, Mapping[str, int]]
+NOTHING: Mapping[str, int] = {}
+
+
+class DotOverflow(Abort):
+    """The next address would cross the top of the address space."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"'{cause}' would cause '.' to overflow")
+
+
+class Reported(Abort):
+    """A failure whose message is out already."""
+
+
+@dataclass
+class Bound:
+    """A stage whose words are computed. `preset` are flags that the syntax gave, not the words."""
+
+    entry: Dcmd
+    words: Sequence[str | int] = ()
+    preset: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Host(Sitting, Protocol):
+    """What a pipeline needs of its session."""
+
+    increment: int
+    last_address: int
+    status: int
+
+    def report(
+        self,
+        err: DebuggerError | ImageError,
+        entry: Dcmd | None = None,
+        line: int | None = None,
+        source: str | None = None,
+    ) -> None: ...
+    def read_number(self, text: str) -> int: ...
+
+
+class Pipeline:
+    """One run of bound stages."""
+
+    def __init__(self, host: Host, stages: Sequence[Bound], address: int | None, count: int | None) -> None:
+        self._host = host
+        self._stages = stages
+        self._address = address
+        self._count = count
+        self._stopped = False
+        self._ends: dict[int, tuple[int, int, int, int]] = {}  # of each stage: dot, increment, &, status
+
+    def items(self) -> Iterator[Item]:
+        """What the last stage yields; when it is done, dot is where the last stage left it."""
+        items = self._first()
+        for number in range(1, len(self._stages)):
+            items = self._later(number, items)
+        try:
+            yield from items
+        finally:
+            self._settle()
+
+    def feed(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Like items(), with the first stage behind a source of rows."""
+        stream = self._later(0, items)
+        for number in range(1, len(self._stages)):
+            stream = self._later(number, stream)
+        try:
+            yield from stream
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._ends:
+            dot, increment, last, status = self._ends[max(self._ends)]
+            self._host.dot, self._host.increment, self._host.last_address = dot, increment, last
+            self._host.status = status
+
+    def _first(self) -> Iterator[Item]:
+        stage = self._stages[0]
+        if stage.entry.whole and self._address is not None:
+            yield from self._invoke(0, self._call(0, self._address, [self._address]), NOTHING)
+            return
+        yield from self._loop(0, self._address, NOTHING, first=True, piped=False)
+
+    def _later(self, number: int, items: Iterable[Item]) -> Iterator[Item]:
+        """A stage behind another: a call for each address, or one with all of them."""
+        if self._stages[number].entry.whole:
+            yield from self._gathered(number, items)
+            return
+        first = True
+        for address, bound in self._addresses(items):
+            for name, value in bound.items():
+                self._host.bind(name, value)
+            yield from self._loop(number, address, bound, first, piped=True)
+            first = False
+            if self._stopped:
+                return
+
+    def _gathered(self, number: int, items: Iterable[Item]) -> Iterator[Item]:
+        addresses = [address for address, _ in self._addresses(items)]
+        if addresses and not self._stopped:
+            call = self._call(number, addresses[0], addresses)
+            call.from_pipe = True
+            yield from self._invoke(number, call, NOTHING)
+
+    def _addresses(self, items: Iterable[Item]) -> Iterator[tuple[int, Mapping[str, int]]]:
+        """The addresses in rows. A line of text that is no expression ends the pipeline."""
+        line = 0
+        for row, bound in items:
+            value = first_field(row)
+            if isinstance(value, str):
+                for text in value.split("\n"):
+                    line += 1
+                    if not text.strip():
+                        continue
+                    try:
+                        address = self._host.evaluate(text)
+                    except DebuggerError as err:
+                        self._break_off(err, line)
+                        return
+                    yield address, bound
+            elif value is not None:
+                yield int(value) & MASK, bound
+
+    def _loop(
+        self, number: int, address: int | None, bound: Mapping[str, int], first: bool, piped: bool
+    ) -> Iterator[Item]:
+        """The calls that a repeat count makes; between them dot goes on by what the dcmd left as increment."""
+        entry = self._stages[number].entry
+        count = 1 if self._count is None or number or (entry.repeats and self._count) else self._count
+        dot = self._host.dot if address is None else address
+        self._host.dot = self._host.last_address = dot
+        while count > 0 and not self._stopped:
+            call = self._call(number, address, [] if address is None else [address])
+            call.first, call.from_pipe = first, piped
+            self._host.dot = self._host.last_address = dot
+            self._host.increment = 0
+            yield from self._invoke(number, call, bound)
+            first = False
+            count -= 1
+            if count > 0:
+                dot = self._next_dot(call, dot)
+                address = None if address is None else dot
+
+    def _next_dot(self, call: Call, dot: int) -> int:
+        left, increment = call.left or (dot, 0)
+        following = left + increment
+        if (following ^ left) & SIGN or following > MASK:
+            self._stopped = True
+            self._host.report(DotOverflow(","))
+        return following & MASK
+
+    def _call(self, number: int, address: int | None, addresses: list[int]) -> Call:
+        stage = self._stages[number]
+        return Call(
+            self._host,
+            stage.entry,
+            address,
+            addresses,
+            count=self._count if not number else None,
+            piped=number < len(self._stages) - 1,
+        )
+
+    def _invoke(self, number: int, call: Call, bound: Mapping[str, int]) -> Iterator[Item]:
+        """One call: its rows; its error is reported."""
+        status, dot = OK, self._host.dot
+        last = dot
+        try:
+            self._prepare(call, self._stages[number])
+            rows = call.dcmd.run(call)
+            for row in rows if rows is not None else ():
+                yield row, {**bound, **call.bound} if call.bound else bound
+                if self._stopped:
+                    break
+        except UsageError as err:
+            status = USAGE
+            self._fail(err, call)
+        except Abort as err:
+            status = ABORT
+            self._fail(err, call)
+        except (DebuggerError, ImageError) as err:
+            status = ERROR
+            self._host.report(err, self._stages[number].entry)
+        finally:
+            left, increment = call.left or (dot, 0)
+            self._ends[number] = left, increment, last, status
+            self._host.dot, self._host.increment, self._host.last_address = left, increment, last
+            self._host.status = status
+
+    def _fail(self, err: DebuggerError, call: Call) -> None:
+        self._stopped = True
+        self._host.report(err, call.dcmd if isinstance(call.dcmd, Dcmd) else None)
+
+    def _prepare(self, call: Call, stage: Bound) -> None:
+        """Give the call its flags and words; UsageError where the dcmd does not take what it is given."""
+        entry = stage.entry
+        if entry.address == "none" and call.address is not None:
+            raise UsageError("")
+        if entry.address == "required" and call.address is None:
+            raise UsageError("")
+        if entry.raw:
+            call.flags, call.args = dict(stage.preset), list(stage.words)
+        else:
+            call.flags, call.args = split_flags(entry.flags, stage.words, self._host.read_number)
+
+    def _break_off(self, err: DebuggerError, line: int) -> None:
+        """A line in the pipe that is no expression."""
+        self._stopped = True
+        self._ends[len(self._stages)] = self._host.dot, self._host.increment, self._host.last_address, ABORT
+        self._host.report(err, line=line, source=PIPELINE)

@@ -1,0 +1,58 @@
+"""Where a session's words go: rows as lines or JSON to one stream, diagnostics to another, both to a log."""
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from vmdebug import render
+from vmdebug.dcmd import Dcmd, Row, Show
+from vmdebug.lang.output import Quit
+
+
+class Outlet:
+    """Writes; control characters that came from an image do not pass."""
+
+    def __init__(self, out: TextIO, err: TextIO, json: bool) -> None:
+        self.out = out
+        self.err = err
+        self.json = json
+        self.log: TextIO | None = None
+        self.errors: list[str] = []  # of the pipeline that runs
+
+    def line(self, text: str) -> None:
+        """One line of output."""
+        self._write(render.safe(text) + "\n")
+
+    def complain(self, prefix: str, text: str) -> None:
+        """One line of diagnostics. Output that was printed before comes before it."""
+        self.errors.append(text)
+        self._flush(self.out)
+        shown = "".join(f"{prefix if not number else ''}{render.safe(line)}\n" for number, line in _numbered(text))
+        self.err.write(shown)
+        self._flush(self.err)
+        if self.log is not None:
+            self.log.write(shown)
+
+    def emit(self, entry: Dcmd, rows: Iterable[Row], show: Show) -> None:
+        """What a dcmd yields, as it comes."""
+        if self.json:
+            for part in render.json_parts(entry, rows, lambda: self.errors):
+                self._write(part)
+            self._flush(self.out)
+            return
+        for line in render.lines(entry, rows, show):
+            self.line(line)
+
+    def _write(self, text: str) -> None:
+        self.out.write(text)
+        if self.log is not None:
+            self.log.write(text)
+
+    def _flush(self, stream: TextIO) -> None:
+        try:
+            stream.flush()
+        except Quit:  # a pager that was left
+            return
+
+
+def _numbered(text: str) -> Iterable[tuple[int, str]]:
+    return enumerate(text.splitlines() or [""])

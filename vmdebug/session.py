@@ -1,0 +1,162 @@
+"""One sitting: text in, statements run over a target and a guest, lines out.
+
+    session = Session(target, guest, out=sys.stdout, err=sys.stderr)
+    status = session.run("::status; ::cpuinfo")
+    rows = session.rows("::walk cpu | ::cpuinfo")
+
+The opener gives target and guest; without them the language works alone. run() prints errors, one line each; rows()
+raises them.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from vmdebug.dcmd import REGISTRY, Registry, Row
+from vmdebug.errors import EXIT_FAILED, EXIT_OK, DebuggerError
+from vmdebug.guests.base import Guest
+from vmdebug.lang.grammar import Parser
+from vmdebug.lang.output import QuitAll
+from vmdebug.lang.pipeline import ABORT, ERROR, OK
+from vmdebug.lang.settings import Settings
+from vmdebug.lang.tokens import ParseError
+from vmdebug.lang.tree import Statement
+from vmdebug.outlet import Outlet
+from vmdebug.runner import STRING, ChainFrame, LeaveFrame, Runner
+from vmdebug.targets.target import Target
+
+
+class MacroError(DebuggerError):
+    """A macro file that cannot be read."""
+
+
+class Session(Runner):
+    """A sitting over one image, or over none. `terminal` says that a person reads along."""
+
+    def __init__(
+        self,
+        target: Target | None = None,
+        guest: Guest | None = None,
+        *,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        registry: Registry = REGISTRY,
+        json: bool = False,
+        terminal: bool = False,
+        settings: Settings | None = None,
+    ) -> None:
+        outlet = Outlet(out or sys.stdout, err or sys.stderr, json)
+        super().__init__(target, guest, registry, settings or Settings(), outlet, terminal)
+
+    @property
+    def prompt(self) -> str:
+        return self.settings.prompt
+
+    @property
+    def has_target(self) -> bool:
+        return self._target is not None
+
+    def run(self, text: str, source: str = STRING) -> int:
+        """Run every statement of a text; 1 if the last dcmd failed or the text was wrong, else 0."""
+        return self._run([text], source, string=source == STRING)
+
+    def run_file(self, stream: Iterable[str], name: str) -> int:
+        """Run the lines of a file or a pipe; a wrong statement ends at the next `;` or newline."""
+        return self._run(stream, name, string=False)
+
+    def rows(self, text: str) -> list[Row]:
+        """The rows of the last statement in a text. Errors are raised."""
+        found: list[Row] = []
+        self.raising, outer = True, self.raising
+        try:
+            with self.frame(STRING, string=True):
+                for statement in Parser(text):
+                    found = self._captured(statement)
+        finally:
+            self.raising = outer
+        return found
+
+    def nested(self, text: str) -> Iterator[Row]:
+        """The rows of a command line that a dcmd runs; what goes wrong is told, and left in `status`."""
+        with self.frame(STRING, string=True):
+            for statement in self._statements(text):
+                yield from self._captured(statement)
+
+    def run_nested(self, text: str) -> None:
+        """Run a command line for a dcmd: its output goes where ours goes; `status` says how it ended."""
+        with self.frame(STRING, string=True) as frame:
+            self.status = OK
+            if not self.run_lines([text], frame):
+                self.status = ERROR
+
+    def run_macro(self, path: Path) -> None:
+        """Run a file of commands; one that names another at its end gives way to it."""
+        following: Path | None = path
+        while following is not None:
+            path, following = following, None
+            try:
+                with self._macro(path) as stream, self.frame(str(path), string=False, macro=True) as frame:
+                    self.run_lines(stream, frame)
+            except ChainFrame as chain:
+                following = chain.path
+            except LeaveFrame:
+                return
+            except OSError as err:
+                raise MacroError(f"failed to open {path}: {err.strerror}") from err
+
+    def set_option(self, words: str, on: bool = True) -> None:
+        """What -o and +o do; OptionError for a word that is none."""
+        self.settings.set_words(words, on)
+
+    def print(self, text: str) -> None:
+        """One line of output, made safe of control characters."""
+        self.outlet.line(text)
+
+    def finish(self) -> None:
+        """Run nothing more."""
+        self.finished = True
+
+    def _macro(self, path: Path) -> TextIO:
+        return path.open(encoding="utf-8", errors="surrogateescape")
+
+    def _run(self, lines: Iterable[str], source: str, string: bool) -> int:
+        self.status = OK
+        outermost = not self.frames
+        try:
+            with self.frame(source, string) as frame:
+                good = self.run_lines(lines, frame)
+        except KeyboardInterrupt:
+            if not outermost:
+                raise
+            self.outlet.line("")
+            return EXIT_FAILED
+        except (LeaveFrame, QuitAll):
+            good = True
+        return EXIT_OK if good and self.status == OK else EXIT_FAILED
+
+    def _captured(self, statement: Statement) -> list[Row]:
+        """The rows that a statement would print."""
+        outer, self.collected = self.collected, []
+        try:
+            if self.raising:
+                self.execute(statement)
+            elif not self.attempt(statement):
+                self.status = ERROR
+            return self.collected
+        finally:
+            self.collected = outer
+
+    def _statements(self, text: str) -> Iterator[Statement]:
+        """The statements of a nested text, up to the first that is wrong."""
+        parser = Parser(text)
+        while True:
+            try:
+                statement = parser.next()
+            except ParseError as err:
+                self.report(err, line=err.line)
+                self.status = ABORT
+                return
+            if statement is None:
+                return
+            yield statement
