@@ -22,7 +22,6 @@ from formats.kdump_runs import each_run
 from formats.options import DEFAULTS, Options
 from formats.pagecache import PageCache
 from formats.source import Buffer, Source
-from formats.x86_paging import common_paging
 
 NAME = "kdump"
 DESCRIPTION = "kdump-compressed dump (makedumpfile, QEMU)"
@@ -168,7 +167,7 @@ def open_set(sources: Sequence[Source], options: Options = DEFAULTS) -> Image:
         format=NAME,
         description=f"{DESCRIPTION}, {len(pieces)} of a split set" if header.split else DESCRIPTION,
         bits=bits,
-        paging=common_paging(vcpus),
+        paging=core_notes.find_paging(vcpus, notes, bits),
         facts=list(each_fact(pieces, notes)),
         warnings=warnings,
     )

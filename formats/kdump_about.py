@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from formats import core_notes, elf, vmcoreinfo
+from formats import core_notes, elf, vmcoreinfo, xen_crash
 from formats.image import Fact, Note
 from formats.kdump_header import Header, Span
 from formats.kdump_pages import CODECS, COMPRESSED, Pages
@@ -15,7 +15,7 @@ MAX_NOTES = 1 << 24
 
 def read_notes(source: Source, header: Header, warnings: list[str]) -> list[Note]:
     """The ELF notes, and VMCOREINFO and the erase info under those names also where only the sub header has them."""
-    notes = vmcoreinfo.named(elf.each_note(_bytes(source, header.notes, "ELF notes", warnings)))
+    notes = xen_crash.named(vmcoreinfo.named(elf.each_note(_bytes(source, header.notes, "ELF notes", warnings))))
     texts = {vmcoreinfo.OWNER: (header.vmcoreinfo, "VMCOREINFO"), ERASE_INFO: (header.erase, "erase info")}
     for owner, (span, what) in texts.items():
         text = _bytes(source, span, what, warnings)
@@ -51,7 +51,7 @@ def each_fact(pieces: Sequence[Pages], notes: Sequence[Note]) -> Iterator[Fact]:
     yield Fact("highest pfn", f"{header.max_mapnr:#x}", "header")
     for piece in pieces if header.split else ():
         yield Fact("piece", f"pfns {piece.header.start:#x}-{piece.header.end:#x}", piece.source.name)
-    yield from vmcoreinfo.each_fact(vmcoreinfo.find_text(notes))
+    yield from core_notes.each_fact(notes, find_bits(header, notes))
 
 
 def _compression(pieces: Sequence[Pages]) -> str:

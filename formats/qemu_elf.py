@@ -48,7 +48,7 @@ def open_image(source: Source) -> Image:
             Fact("creator", "QEMU", "notes of the processors"),
             Fact("segments", f"{len(loads)}{' by virtual address' if virtual else ''}", "program headers"),
             *about_memory(header, extents),
-            *vmcoreinfo.each_fact(vmcoreinfo.find_text(notes)),
+            *core_notes.each_fact(notes, bits),
         ],
         warnings=warnings,
     )

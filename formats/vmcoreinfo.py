@@ -14,6 +14,9 @@ OWNER = "VMCOREINFO"
 OWNER_XEN = "VMCOREINFO_XEN"
 MAX_TEXT = 1 << 20
 MAX_LINE = 4096
+KERNEL_MAP = 0xFFFF_FFFF_8000_0000  # __START_KERNEL_map of x86-64
+KERNEL_MAP32 = 0xC000_0000  # PAGE_OFFSET of i386, as most are configured
+ROOTS = ("init_top_pgt", "init_level4_pgt", "swapper_pg_dir")
 EVIDENCE = "VMCOREINFO"
 
 
@@ -58,6 +61,20 @@ def named(notes: Iterable[Note]) -> list[Note]:
 def find_text(notes: Iterable[Note]) -> bytes:
     """The text of the first VMCOREINFO note, empty if there is none."""
     return next((note.data for note in notes if note.owner == OWNER), b"")
+
+
+def find_root(text: bytes, bits: int) -> tuple[int, str] | None:
+    """The physical address of the kernel's top page table and the paging mode; None if the text does not say."""
+    values = parse(text)
+    table = next((found for name in ROOTS if (found := symbol(values, name)) is not None), None)
+    if table is None:
+        return None
+    if bits == 32:
+        return (table - KERNEL_MAP32) & 0xFFFF_FFFF, "PAE" if values.get("CONFIG_X86_PAE") == "y" else "2-level"
+    base = number(values, "phys_base")
+    if base is None or table < KERNEL_MAP:
+        return None
+    return (table - KERNEL_MAP + base) % (1 << 64), "5-level" if number(values, "pgtable_l5_enabled") else "4-level"
 
 
 def each_fact(text: bytes) -> Iterator[Fact]:
