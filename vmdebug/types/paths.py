@@ -1,0 +1,148 @@
+"""Members of members: `a.b->c[3].d`, as C writes them.
+
+A path is followed from a Place: a type at an address. What it costs to follow a pointer, how numbers are written and
+what happens beyond an array's bounds are the caller's to say. Without a first delimiter a path means `->` on a
+pointer and `.` on anything else.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from vmdebug.types.errors import BadPath, OutOfBounds, WrongKind
+from vmdebug.types.model import Aggregate, Array, Pointer, Type
+
+MAX_STEPS = 256
+
+
+class Place(NamedTuple):
+    """A value of a type at an address; `bit` is where a bit-field of `bits` bits begins in its first byte.
+
+    `arrow` is true for what an index 0 on a pointer gave, which is shown as if `->` had been written.
+    """
+
+    type: Type
+    address: int
+    bit: int = 0
+    bits: int | None = None
+    arrow: bool = False
+
+
+class Step(NamedTuple):
+    """One step: `delimiter` is `.`, `->`, `[` or "" (not written), `text` a member's name or an index."""
+
+    delimiter: str
+    text: str
+
+
+class BadDelimiter(BadPath):
+    def __init__(self, found: str) -> None:
+        super().__init__(f"'{found}' is not a valid delimiter")
+
+
+class PointerInPath(BadPath):
+    def __init__(self, type_: Type) -> None:
+        super().__init__(f"cannot follow a pointer of type {type_} without an address")
+
+
+def each_step(path: str) -> Iterator[Step]:
+    """The steps of a path; BadPath where it is none."""
+    at = 0
+    for _ in range(MAX_STEPS):
+        if at >= len(path):
+            return
+        delimiter = next((mark for mark in ("->", ".", "[") if path.startswith(mark, at)), "")
+        if not delimiter and at:
+            raise BadDelimiter(path[at])
+        start = at = at + len(delimiter)
+        if delimiter == "[":
+            at = path.find("]", start)
+            if at < 0:
+                raise BadPath("no trailing ']'")
+            yield Step(delimiter, path[start:at])
+            at += 1
+            continue
+        at += 1  # a name has at least one character
+        while at < len(path) and (path[at].isalnum() or path[at] == "_"):
+            at += 1
+        yield Step(delimiter, path[start:at])
+    raise BadPath(f"{path[:40]}...: more than {MAX_STEPS} members deep")
+
+
+def read_index(text: str) -> int:
+    """An index as C writes it."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise BadPath(f"{text!r} is not an index") from None
+
+
+def _refuse(place: Place) -> int:
+    raise PointerInPath(place.type)
+
+
+def _raise(error: OutOfBounds) -> None:
+    raise error
+
+
+class Follower:
+    """How paths are followed: what a pointer holds, what an index is, who hears of one beyond its array."""
+
+    def __init__(
+        self,
+        pointer: Callable[[Place], int] = _refuse,
+        index: Callable[[str], int] = read_index,
+        beyond: Callable[[OutOfBounds], None] = _raise,
+    ) -> None:
+        self._pointer = pointer
+        self._index = index
+        self._beyond = beyond
+
+    def follow(self, place: Place, path: str) -> Place:
+        """Where the path leads from a place."""
+        named = False
+        for delimiter, text in each_step(path):
+            if delimiter == "[":
+                place = self._indexed(place, self._index(text), named)
+            else:
+                place = self._member(place, delimiter, text)
+                named = True
+        return place
+
+    def _member(self, place: Place, delimiter: str, name: str) -> Place:
+        base = place.type.resolve()
+        if delimiter == "->" and not isinstance(base, Pointer):
+            raise WrongKind(place.type.spelled, "a pointer type")
+        if isinstance(base, Pointer) and delimiter != ".":
+            place = Place(base.target, self._pointer(place))
+            base = place.type.resolve()
+        if not isinstance(base, Aggregate):
+            raise WrongKind(place.type.spelled, "a struct or union type")
+        member = base.find(name)
+        start = place.bit + member.start
+        return Place(member.type, place.address + start // 8, start % 8, member.bits)
+
+    def _indexed(self, place: Place, index: int, named: bool) -> Place:
+        base = place.type.resolve()
+        match base:
+            case Pointer():
+                element, start = base.target, self._pointer(place)
+            case Array():
+                element, start = base.element, place.address
+                if base.count and not 0 <= index < base.count:
+                    self._beyond(OutOfBounds(index, base.count - 1))
+            case _:
+                raise BadPath("cannot index into non-array, non-pointer type")
+        if not element.size:
+            raise BadPath("cannot dereference void type")
+        arrow = isinstance(base, Pointer) and index == 0 and named
+        return Place(element, start + index * element.size, arrow=arrow)
+
+
+def locate(type_: Type, path: str) -> Place:
+    """Where a member lies in its structure: a Place from address 0."""
+    return Follower().follow(Place(type_, 0), path)
+
+
+def offset_of(type_: Type, path: str) -> int:
+    """The byte at which a member begins; a bit-field's first byte."""
+    return locate(type_, path).address
