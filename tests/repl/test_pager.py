@@ -186,7 +186,7 @@ def test_nothing_that_could_drive_the_terminal_gets_through(paging):
 
     screen.pager.write("a\x07b\x1b]0;title\x07c\x9bd\x7f\x1b[2Je\u202ef\r\tg\n")
 
-    assert screen.sink.getvalue() == "a\\x07b\\x1b]0;title\\x07c\\x9bd\\x7f\\x1b[2Je\\u202ef\\x0d\tg\n"
+    assert screen.sink.getvalue() == "a\\007b\\033]0;title\\007c\\233d\\177\\033[2Je\\u202ef\\015\tg\n"
 
 
 def test_colours_get_through():

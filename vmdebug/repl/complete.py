@@ -30,11 +30,16 @@ class Candidate:
 
 
 class Completions:
-    """Completion for one session. `bug` is the last one that was met, for the shell to report."""
+    """Completion for one session."""
 
     def __init__(self, session: "Session") -> None:
         self._sources = Sources(session)
-        self.bug: Exception | None = None
+        self._bug: Exception | None = None
+
+    def take_bug(self) -> Exception | None:
+        """The last bug that was met, once: for the shell to report."""
+        bug, self._bug = self._bug, None
+        return bug
 
     def at_end_of(self, text: str) -> list[Candidate]:
         """What may stand where the text ends, in order; nothing where the image cannot say."""
@@ -43,7 +48,7 @@ class Completions:
         except (DebuggerError, ImageError):
             return []
         except Exception as err:  # noqa: BLE001  # a boundary: a bug here must not take the line that is being typed
-            self.bug = err
+            self._bug = err
             return []
 
     def _after(self, text: str, offset: int) -> Iterator[Candidate]:

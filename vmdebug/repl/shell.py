@@ -4,13 +4,15 @@
 with the terminal as it was.
 """
 
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from vmdebug.errors import EXIT_OK
 from vmdebug.repl.complete import Completions
@@ -43,7 +45,9 @@ class Shell:
             try:
                 ends = 0 if self._turn() else ends + 1
             except KeyboardInterrupt:
-                self._session.out.write("\n")
+                self._session.print("")
+            except Exception as err:  # noqa: BLE001  # a boundary: a bug ends the command, not the sitting
+                self._report_bug("", err)
         return EXIT_OK
 
     @property
@@ -60,7 +64,8 @@ class Shell:
             return False
         except KeyboardInterrupt:
             return True
-        self._report_bug()
+        if bug := self._completions.take_bug():
+            self._report_bug(" in completion", bug)
         self._follow_window()
         if self._pager:
             self._pager.restart()
@@ -71,10 +76,10 @@ class Shell:
         if self._session.settings.ignoreeof:
             self._session.warn("the end of input is ignored: type ::quit to leave")
 
-    def _report_bug(self) -> None:
-        bug, self._completions.bug = self._completions.bug, None
-        if bug is not None:
-            self._session.warn(f"internal error in completion: {type(bug).__name__}: {bug}")
+    def _report_bug(self, where: str, bug: Exception) -> None:
+        if os.environ.get("VMDEBUG_TRACEBACK"):
+            traceback.print_exception(bug)
+        self._session.warn(f"internal error{where}: {type(bug).__name__}: {bug} (VMDEBUG_TRACEBACK=1 shows where)")
 
     def _follow_window(self) -> None:
         """Tell the session the window's size, if it changed: what the user set stays set until then."""
@@ -86,19 +91,20 @@ class Shell:
 
 def talk(session: "Session", banner: Sequence[str], history: Path | None) -> int:
     """Read and run lines until the user leaves; the exit status."""
-    sink, screen = session.out, sys.stdout.isatty()
+    sink, screen = session.outlet.out, sys.stdout.isatty()
     pager = None
     if screen:
         pager = Pager(sink, key=read_key, size=window_size, enabled=lambda: session.settings.pager)
-        session.out = pager
+        session.outlet.out = cast("TextIO", pager)  # of which an outlet uses what a pager has
     completions = Completions(session)
     try:
         with _signals():
+            session.registry.dcmds()  # all are loaded now, so that none complains into a line that is being typed
             for line in banner:
                 session.print(line)
             return Shell(session, _reader(completions, history, screen), completions, pager).loop()
     finally:
-        session.out = sink
+        session.outlet.out = sink
 
 
 def _reader(completions: Completions, history: Path | None, screen: bool) -> Reader:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 SMALLEST = (2, 8)  # rows and columns below which a window is taken for one that does not say its size
 DUMB = ("", "dumb", "unknown")
 CONTROL = re.compile(  # C0 and C1 but tab and newline, an escape that begins no colour, marks that turn writing round
-    r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;]*m)|[\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+    r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    r"|\x1b(?!\[[0-9;]*m)"
 )
 
 
@@ -53,7 +54,7 @@ def harmless(text: str) -> str:
 
 def _shown(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\{code:03o}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def read_key() -> str:
