@@ -91,7 +91,7 @@ def characters(data: Sequence[Byte]) -> str:
     ),
     text=dump_lines,
     row=DumpLine,
-    raw=True,
+    repeats=True,
 )
 def dump(call: Call) -> Iterator[DumpLine]:
     """dump memory from specified address

@@ -1,0 +1,47 @@
+"""Linux kernels found in real images, by registers and page tables alone, against what the guests said of themselves."""
+
+import re
+
+import pytest
+
+from formats import open_image
+from vmdebug.guests.linux import find
+from vmdebug.targets.target import Target
+
+TRUTHS = {
+    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
+    "linux-72.elf.core": ("linux-72", "truth.txt"),
+    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
+    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
+}
+
+
+def section(text, name):
+    """The lines of one section of a guest's own report."""
+    found = re.search(rf"^=====TRUTH-SECTION {name}\n(.*?)(?=^=====TRUTH-SECTION |\Z)", text, re.M | re.S)
+    return found[1].rstrip("\n")
+
+
+@pytest.fixture(params=TRUTHS)
+def case(request, real, truth):
+    folder, name = TRUTHS[request.param]
+    return find(Target(open_image(real(request.param)))), (truth(folder) / name).read_text()
+
+
+def test_the_kernel_is_who_its_guest_said(case):
+    linux, said = case
+    status = linux.status()
+
+    assert linux.banner_text == section(said, "version").strip()
+    assert f"Linux {status.nodename} {status.release} {status.version} {status.machine}" in section(said, "uname")
+
+
+def test_nearest_symbols_print_as_users_expect(case):
+    linux, _ = case
+    schedule = linux.symbols.find("schedule")
+
+    found, only_in_a_module = linux.symbols.nearest(schedule.value + 4)
+
+    assert (found.name, found.kind, only_in_a_module) == ("schedule", "FUNC", False)
+    assert linux.symbols.nearest(0x1000) is None
+    assert linux.symbols.nearest((1 << 64) - 8) is None

@@ -1,0 +1,74 @@
+"""Where a Linux kernel lies: the mapped runs of its image, and the page tables that show it.
+
+The image is in the top 2 GiB of the address space, its first mapping is `_text`. With page-table isolation a vcpu that
+was stopped in user mode has a root that maps almost nothing of the kernel; the kernel's own root is the page before it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from formats.frames import PAGE_SIZE
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.paging import Span
+from vmdebug.symbols.kallsyms import Kallsyms, find_kallsyms
+from vmdebug.targets.spaces import AddressSpace
+from vmdebug.targets.target import Target
+
+IMAGE_START, IMAGE_END = 0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_C000_0000
+MAX_READ_ONLY = 256 << 20  # of read-only data: many times what any kernel has
+
+
+class NotLinux(DebuggerError):
+    """No Linux kernel was found; the text says what was looked for and what there was."""
+
+
+@dataclass(frozen=True)
+class KernelImage:
+    """A kernel's image: its first address, its read-only data, its names, and the tables through which it is seen."""
+
+    space: AddressSpace
+    text: int
+    rodata: Span
+    kallsyms: Kallsyms
+
+
+def find_image(target: Target) -> KernelImage:
+    """The kernel that a vcpu's page tables map; NotLinux if there is none."""
+    if not target.image.vcpus:
+        raise NotLinux("not Linux: the image holds no registers to start from")
+    if target.mode is None or not target.mode.canonical:
+        raise NotLinux("not Linux for x86-64: vcpu 0 does not run in long mode")
+    reasons = []
+    for root in _roots(target):
+        space = target.space(root)
+        spans = space.each_span(IMAGE_START, IMAGE_END)
+        first = next(spans, None)
+        if first is None:
+            reasons.append(f"the tables at {root:#x} map nothing where Linux puts its image")
+            continue
+        for span in spans:
+            if span.writable or span.executable or span.size > MAX_READ_ONLY:
+                continue
+            found = _kallsyms_in(space, span, first.start)
+            if found:
+                return KernelImage(space, first.start, span, found)
+        reasons.append(f"no kallsyms in the image that the tables at {root:#x} map at {first.start:#x}")
+    raise NotLinux(f"not Linux: {'; '.join(reasons)}")
+
+
+def _roots(target: Target) -> Iterator[int]:
+    """The roots to try: each vcpu's, and of a pair of page-table isolation the kernel's half."""
+    tried = set()
+    for vcpu in target.image.vcpus:
+        for root in (vcpu.root, None if vcpu.root is None else vcpu.root & ~PAGE_SIZE):
+            if root is not None and root not in tried:
+                tried.add(root)
+                yield root
+
+
+def _kallsyms_in(space: AddressSpace, span: Span, text: int) -> Kallsyms | None:
+    try:
+        data = space.read(span.start, span.size)
+    except ReadFailed:
+        return None
+    return find_kallsyms(span.start, data, text)

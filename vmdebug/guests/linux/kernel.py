@@ -1,0 +1,171 @@
+"""Linux as a guest: its names, who it says it is, and what that rests on."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from formats.frames import PAGE_SHIFT, Vaddr
+from formats.image import Fact
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.base import Status
+from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
+from vmdebug.guests.linux.modules import Modules
+from vmdebug.guests.linux.names import KallsymsPart, ModularTable
+from vmdebug.guests.linux.percpu import PerCpu
+from vmdebug.guests.linux.variables import VARIABLES
+from vmdebug.guests.memory import decode, read_word
+from vmdebug.symbols.table import SymbolTable
+from vmdebug.targets.spaces import AddressSpace
+from vmdebug.targets.target import Target
+from vmdebug.types.btf import MAX_BLOB, Btf
+from vmdebug.types.btf_source import BtfTypes
+from vmdebug.types.source import EmptyTypes, TypeSource
+from vmdebug.types.typed import Objects
+
+BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re.S)
+UTS_FIELD = 65  # __NEW_UTS_LEN + 1: the length of each string of struct new_utsname
+UTS_FIELDS = ("sysname", "nodename", "release", "version", "machine", "domainname")
+LINK_TEXT = 0xFFFF_FFFF_8100_0000  # where the image is linked to begin
+
+
+MAX_LIST = 1 << 20
+
+
+class BrokenList(DebuggerError):
+    """A linked list that does not lead back to its head."""
+
+    def __init__(self, head: int, found: str) -> None:
+        super().__init__(f"the list at {head:#x} is broken {found}")
+        self.head = head
+
+
+class Linux:
+    """A Linux kernel in an image."""
+
+    kind = "linux"
+
+    def __init__(self, target: Target, image: KernelImage) -> None:
+        self.target = target
+        self.image = image
+        self.space = image.space
+
+    @cached_property
+    def symbols(self) -> SymbolTable:
+        return ModularTable(self.names, self.loaded)
+
+    @cached_property
+    def names(self) -> KallsymsPart:
+        """The symbols of the image itself, which are found before any module is."""
+        return KallsymsPart(self.image.kallsyms, self.image.text)
+
+    @cached_property
+    def types(self) -> TypeSource:
+        """The kernel's BTF, found by its symbols, and its modules' on top."""
+        start, stop = self.names.find("__start_BTF"), self.names.find("__stop_BTF")
+        if start is None or stop is None or not 0 < stop.value - start.value <= MAX_BLOB:
+            return EmptyTypes("the kernel was built without BTF")
+        kernel = Btf("vmlinux", self.space.read(start.value, stop.value - start.value))
+        return BtfTypes(kernel, self.module_types, VARIABLES)
+
+    @cached_property
+    def module_types(self) -> Mapping[str, Callable[[], bytes]]:
+        """How to read each module's own BTF, by the module's name."""
+        found: dict[str, Callable[[], bytes]] = {}
+        return found
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Values in the kernel's memory by their types."""
+        return Objects(self.types, self.space.read)
+
+    @cached_property
+    def loaded(self) -> Modules:
+        """The modules that are loaded."""
+        return Modules(self)
+
+    @cached_property
+    def per_cpu(self) -> PerCpu:
+        return PerCpu(self)
+
+    @property
+    def modules(self) -> Sequence[str]:
+        return [module.name for module in self.loaded.all]
+
+    def space_at(self, pgd: int) -> AddressSpace:
+        """A process' address space, by the virtual address of its top page table."""
+        return self.target.space(self.space.translate(Vaddr(pgd)).gfn << PAGE_SHIFT)
+
+    def each_listed(self, head: int | str, kind: str, member: str, limit: int = MAX_LIST) -> Iterator[int]:
+        """The structures on a `struct list_head`, each by its own address; DebuggerError where the list is broken.
+
+        `head` is the head's address or its symbol; `kind` and `member` say what hangs on it, and by what.
+        """
+        at = self.address(head) if isinstance(head, str) else head
+        offset = self.objects.offsetof(kind, member)
+        seen = {at}
+        node = read_word(self.space.read, at)
+        while node not in seen:
+            if len(seen) > limit:
+                raise BrokenList(at, f"more than {limit} elements")
+            seen.add(node)
+            yield node - offset
+            try:
+                node = read_word(self.space.read, node)
+            except ReadFailed as err:
+                raise BrokenList(at, f"after {len(seen) - 1} elements: {err}") from err
+        if node != at:
+            raise BrokenList(at, f"after {len(seen) - 1} elements it leads back into itself at {node:#x}")
+
+    def address(self, name: str) -> int:
+        """The address of a symbol of the image; DebuggerError if it has none."""
+        symbol = self.names.find(name)
+        if symbol is None:
+            raise DebuggerError(f"symbol '{name}' not found in the kernel's kallsyms")
+        return symbol.value
+
+    @cached_property
+    def banner_text(self) -> str:
+        """The kernel's own `Linux version ...` line."""
+        return decode(self.space.read(self.address("linux_banner"), 512)).strip()
+
+    @cached_property
+    def uname(self) -> dict[str, str]:
+        """The strings of the first UTS namespace, found by the release that the banner names."""
+        release = BANNER.match(self.banner_text)
+        if release is None:
+            raise NotLinux(f"linux_banner begins {self.banner_text[:40]!r}, not with a version")
+        data = self.space.read(self.address("init_uts_ns"), 1024)
+        at = data.find(b"Linux\0")
+        if at < 0:
+            return {"release": release["release"], "version": release["version"]}
+        fields = (data[at + number * UTS_FIELD : at + (number + 1) * UTS_FIELD] for number in range(len(UTS_FIELDS)))
+        return dict(zip(UTS_FIELDS, map(decode, fields), strict=True))
+
+    @property
+    def shift(self) -> int:
+        """How far KASLR moved the image."""
+        return self.image.text - LINK_TEXT
+
+    def status(self) -> Status:
+        try:
+            uname = self.uname
+        except ReadFailed:
+            return Status()
+        return Status(uname.get("nodename"), uname["release"], uname["version"], uname.get("machine"))
+
+    @property
+    def evidence(self) -> Sequence[Fact]:
+        names = self.image.kallsyms
+        return [
+            Fact("kernel image", f"{self.image.text:#x}", f"mapped by the tables at {self.space.root:#x}"),
+            Fact("KASLR", f"{self.shift:+#x}", "against the address that images are linked to"),
+            Fact("symbols", str(len(names)), f"kallsyms in memory, {names.addresses.scheme}"),
+        ]
+
+    def banner(self) -> Sequence[str]:
+        return [self.banner_text]
+
+
+def find(target: Target) -> Linux:
+    """The Linux kernel in an image; NotLinux if it is none, or cannot be found."""
+    return Linux(target, find_image(target))

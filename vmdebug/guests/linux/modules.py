@@ -1,0 +1,149 @@
+"""Loaded modules: where each lies, its own symbols, its unwind tables, its types.
+
+A module's symbol table is plain ELF with absolute addresses. Its memory is one area before 6.4 (core_layout, before
+4.5 module_core) and several since (mem[], by kind). Newest first, as the kernel lists them.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vmdebug.errors import DebuggerError, ImageError, ReadFailed
+from vmdebug.guests.linux.names import KINDS
+from vmdebug.symbols.table import Part, Symbol
+from vmdebug.types.typed import Typed
+from vmdebug.unwind.orc import ENTRY, MAX_ENTRIES, Layout, OrcTable
+
+if TYPE_CHECKING:
+    from vmdebug.guests.linux.kernel import Linux
+
+SYMBOL = struct.Struct("<IBBHQQ")
+MAX_MODULES = 4096
+MAX_SYMBOLS = 1 << 20
+MAX_STRINGS = 1 << 26
+STATES = ("live", "coming", "going", "unformed")
+INIT_KINDS = 4  # mem[] of these and higher kinds is given back after loading
+
+
+@dataclass(frozen=True)
+class Area:
+    """A run of a module's memory."""
+
+    start: int
+    size: int
+
+    def holds(self, address: int) -> bool:
+        return 0 <= address - self.start < self.size
+
+
+class Module:
+    """One module, read out of its struct module when it is asked something."""
+
+    def __init__(self, linux: "Linux", address: int) -> None:
+        self._linux = linux
+        self.address = address
+        self.struct: Typed = linux.objects.at("struct module", address)
+
+    @cached_property
+    def name(self) -> str:
+        return str(self.struct["name"].string())
+
+    @property
+    def state(self) -> str:
+        number = int(self.struct["state"])
+        return STATES[number] if number < len(STATES) else str(number)
+
+    @cached_property
+    def areas(self) -> Sequence[Area]:
+        """The memory that the module has while it lives, its text first."""
+        module = self.struct
+        if "mem" in module:
+            held = [Area(int(part["base"]), int(part["size"])) for part in module["mem"][:INIT_KINDS]]
+            return [area for area in held if area.size]
+        if "core_layout" in module:
+            return [Area(int(module["core_layout.base"]), int(module["core_layout.size"]))]
+        return [Area(int(module["module_core"]), int(module["core_size"]))]
+
+    @property
+    def base(self) -> int:
+        return self.areas[0].start if self.areas else 0
+
+    @property
+    def size(self) -> int:
+        return sum(area.size for area in self.areas)
+
+    @property
+    def users(self) -> int:
+        """How often it is used: its reference count without the one that it holds itself."""
+        return max(int(self.struct["refcnt.counter"]) - 1, 0)
+
+    def holds(self, address: int) -> bool:
+        return any(area.holds(address) for area in self.areas)
+
+    @cached_property
+    def symbols(self) -> Part:
+        """The module's own names, read whole at the first look-up."""
+        return Part(self.name, list(self._each_symbol()))
+
+    def orc(self, layout: Layout) -> OrcTable | None:
+        """The module's unwind table; None if it has none."""
+        if "arch.num_orcs" not in self.struct:
+            return None
+        count = int(self.struct["arch.num_orcs"])
+        if not 0 < count <= MAX_ENTRIES:
+            return None
+        read, base = self._linux.space.read, int(self.struct["arch.orc_unwind_ip"])
+        entries = read(int(self.struct["arch.orc_unwind"]), count * ENTRY.size)
+        return OrcTable(base, read(base, 4 * count), entries, layout)
+
+    def _each_symbol(self) -> Iterator[Symbol]:
+        table, count, strings = self._tables()
+        if not 0 < count <= MAX_SYMBOLS:
+            return
+        read = self._linux.space.read
+        raw = list(SYMBOL.iter_unpack(read(table, SYMBOL.size * count)))
+        size = min(max(name for name, *_ in raw) + 512, MAX_STRINGS)
+        names = b"".join(data for _, data in self._linux.space.each_readable(strings, size))
+        for number, (name, info, other, section, value, length) in enumerate(raw):
+            if section and number:
+                text = names[name : names.find(b"\0", name)].decode("utf-8", "replace")
+                yield self._symbol(text, info, other, section, value, length, number)
+
+    def _symbol(self, name: str, info: int, other: int, section: int, value: int, size: int, number: int) -> Symbol:
+        """Newer kernels keep the letter that nm prints in st_info's place or beside; the ELF type is what is left."""
+        kind = {1: "OBJT", 2: "FUNC", 3: "SECT", 4: "FILE"}.get(info & 0xF, KINDS.get(chr(info).lower(), "NOTY"))
+        bind = {0: "LOCL", 1: "GLOB", 2: "WEAK"}.get(info >> 4, "LOCL")
+        return Symbol(name, value, size, kind, bind, self.name, number, other, section)
+
+    def _tables(self) -> tuple[int, int, int]:
+        """Where the symbols are, how many, and where their names are."""
+        module = self.struct
+        own = getattr(module, "kallsyms", None)
+        if own:
+            return int(own["symtab"]), int(own["num_symtab"]), int(own["strtab"])
+        return int(module["symtab"]), int(module["num_symtab"]), int(module["strtab"])
+
+
+class Modules:
+    """The kernel's list of modules."""
+
+    def __init__(self, linux: "Linux") -> None:
+        self._linux = linux
+        self.problem = ""
+
+    @cached_property
+    def all(self) -> Sequence[Module]:
+        """Every module, newest first; `problem` says where a broken list ended."""
+        found: list[Module] = []
+        try:
+            listed = self._linux.each_listed("modules", "struct module", "list", MAX_MODULES)
+            found.extend(Module(self._linux, address) for address in listed)
+        except (DebuggerError, ImageError, ReadFailed) as err:
+            self.problem = str(err)
+        return found
+
+    def holding(self, address: int) -> Module | None:
+        """The module whose memory an address lies in."""
+        return next((module for module in self.all if module.holds(address)), None)

@@ -1,0 +1,94 @@
+"""A Linux kernel's symbols as a part of the symbol table: decoded when they are asked for, never all at once."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vmdebug.symbols.kallsyms import Kallsyms
+from vmdebug.symbols.table import Part, Symbol, SymbolTable
+
+if TYPE_CHECKING:
+    from vmdebug.guests.linux.modules import Modules
+
+KINDS = dict.fromkeys("tw", "FUNC") | dict.fromkeys("dbrvnsg", "OBJT")
+PADDING = "__pfx_"  # names the bytes in front of a function, 6.2 and later
+
+
+def preference(symbol: Symbol) -> tuple[bool, bool, tuple[bool, bool, bool, str]]:
+    """Smaller is better: names of the linker's and the compiler's making come last."""
+    return symbol.name.startswith(PADDING), symbol.name.startswith("_"), symbol.rank
+
+
+class KallsymsPart(Part):
+    """The symbols of the kernel's image, out of its own table."""
+
+    def __init__(self, kallsyms: Kallsyms, start: int) -> None:
+        super().__init__("")
+        self._kallsyms = kallsyms
+        self._start = start
+
+    @cached_property
+    def all(self) -> list[Symbol]:
+        return [self._symbol(number) for number in range(len(self._kallsyms))]
+
+    @cached_property
+    def end(self) -> int:
+        """`_end`: symbols above it name memory that was given back."""
+        numbers = self._kallsyms.numbers("_end")
+        return self._kallsyms.address(numbers[0]) if numbers else 1 << 64
+
+    def find(self, name: str) -> Symbol | None:
+        """The symbol of that name; of several the first global one, or the first."""
+        found = [self._symbol(number) for number in self._kallsyms.numbers(name)]
+        return next((symbol for symbol in found if symbol.bind == "GLOB"), found[0] if found else None)
+
+    def below(self, address: int) -> Symbol | None:
+        """The best name at or closest below an address of the image."""
+        if not self._start <= address < self.end:
+            return None
+        found = [self._symbol(number) for number in self._kallsyms.below(address)]
+        return min(found, key=preference, default=None)
+
+    def _symbol(self, number: int) -> Symbol:
+        letter, name = self._kallsyms.text(number)
+        kind = KINDS.get(letter.lower(), "NOTY")
+        bind = "WEAK" if letter in "wWvV" else "GLOB" if letter.isupper() else "LOCL"
+        return Symbol(name, self._kallsyms.address(number), self._kallsyms.size(number), kind, bind, index=number)
+
+
+class ModularTable(SymbolTable):
+    """The kernel's symbols and its modules': an address is asked of the one module that it lies in."""
+
+    def __init__(self, main: Part, loaded: "Modules") -> None:
+        super().__init__(main=main)
+        self._loaded = loaded
+
+    @property
+    def modules(self) -> list[Part]:
+        return [module.symbols for module in self._loaded.all]
+
+    @modules.setter
+    def modules(self, parts: list[Part]) -> None:
+        """The parts come from the kernel's list."""
+
+    def find(self, name: str, module: str | None = None) -> Symbol | None:
+        if module is not None:
+            return super().find(name, module)
+        found = self.private.get(name) or self.main.find(name)
+        return found or next((symbol for part in self.modules if (symbol := part.find(name))), None)
+
+    def module(self, name: str) -> Part | None:
+        return next((module.symbols for module in self._loaded.all if module.name == name), None)
+
+    def nearest(self, address: int, distance: int = 0) -> tuple[Symbol, bool] | None:
+        found = self._nearest_in(Part("", self.private.values()), address, distance)
+        found = found or self._nearest_in(self.main, address, distance)
+        if found:
+            return found, False
+        module = self._loaded.holding(address)
+        found = self._nearest_in(module.symbols, address, distance) if module else None
+        return (found, True) if found else None
+
+    @staticmethod
+    def _nearest_in(part: Part, address: int, distance: int) -> Symbol | None:
+        symbol = part.below(address)
+        return symbol if symbol and symbol.covers(address, distance) else None

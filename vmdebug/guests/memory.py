@@ -1,0 +1,75 @@
+"""Small readings that every kernel needs: words, C strings, linked lists.
+
+All are bounded, and a list that bites its own tail ends there.
+"""
+
+from collections.abc import Callable, Iterator
+
+from formats.frames import PAGE_MASK, PAGE_SIZE
+from vmdebug.errors import DebuggerError, ReadFailed
+
+Read = Callable[[int, int], bytes]
+
+MAX_STRING = 4096
+MAX_TABLE = 1 << 26  # no table of a kernel is larger
+
+
+class TableTooLarge(DebuggerError):
+    def __init__(self, what: str, size: int) -> None:
+        super().__init__(f"{what}: {size:#x} bytes are more than any kernel's ({MAX_TABLE:#x})")
+
+
+def read_word(read: Read, address: int) -> int:
+    """The 64-bit word at an address."""
+    return int.from_bytes(read(address, 8), "little")
+
+
+def read_string(read: Read, address: int, limit: int = MAX_STRING) -> str:
+    """The characters up to a NUL, at most `limit`; only the pages that they lie in are read."""
+    parts = []
+    while limit > 0:
+        chunk = read(address, min(limit, PAGE_SIZE - (address & PAGE_MASK)))
+        text, end, _ = chunk.partition(b"\0")
+        parts.append(text)
+        if end:
+            break
+        address += len(chunk)
+        limit -= len(chunk)
+    return decode(b"".join(parts))
+
+
+def decode(data: bytes) -> str:
+    """The characters of a fixed array up to its NUL."""
+    return data.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def read_sparse(read: Read, address: int, size: int, what: str) -> tuple[bytes, int]:
+    """A whole table, and how many bytes of it could not be read: those are zero."""
+    if size > MAX_TABLE:
+        raise TableTooLarge(what, size)
+    try:
+        return read(address, size), 0
+    except ReadFailed:
+        data, missing = bytearray(size), 0
+    for at in _page_starts(address, size):
+        length = min(PAGE_SIZE - (at & PAGE_MASK), address + size - at)
+        try:
+            data[at - address : at - address + length] = read(at, length)
+        except ReadFailed:
+            missing += length
+    return bytes(data), missing
+
+
+def each_link(follow: Callable[[int], int], first: int, limit: int) -> Iterator[int]:
+    """The nodes of a linked list from `first` on, until NULL, a node seen before, or `limit` nodes."""
+    seen: set[int] = set()
+    node = first
+    while node and node not in seen and len(seen) < limit:
+        yield node
+        seen.add(node)
+        node = follow(node)
+
+
+def _page_starts(address: int, size: int) -> Iterator[int]:
+    yield address
+    yield from range((address | PAGE_MASK) + 1, address + size, PAGE_SIZE)
