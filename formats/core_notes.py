@@ -32,7 +32,7 @@ def read_vcpus(notes: Sequence[Note], bits: int, warnings: list[str]) -> list[Vc
     """
     states = [note for note in notes if note.owner == qemu_cpu.OWNER and note.type == qemu_cpu.TYPE]
     generals = _general_notes(notes)
-    controls = xen_crash.read_control(notes, bits)
+    controls = xen_crash.read_control(notes)
     if states and generals and len(states) != len(generals):
         warnings.append(f"{len(generals)} notes with general registers, but {len(states)} with QEMU's processor state")
     count = max(len(states), len(generals))
@@ -66,7 +66,7 @@ def each_fact(notes: Sequence[Note], bits: int) -> Iterator[Fact]:
     kernel = vmcoreinfo.find_root(text, bits)
     if kernel:
         yield Fact("kernel page tables", f"{kernel[0]:#x}, {kernel[1]}", vmcoreinfo.EVIDENCE)
-    yield from xen_crash.each_fact(notes, bits)
+    yield from xen_crash.each_fact(notes)
 
 
 def _general_notes(notes: Sequence[Note]) -> list[Note]:

@@ -18,7 +18,7 @@ ROOT_2_LEVEL = 0xFFFF_F000
 
 def find_paging(registers: Mapping[str, int], long_mode: bool) -> str | None:
     """The name of the paging mode, None where paging is off or the control registers are not known."""
-    if "cr3" not in registers or not registers.get("cr0", 0) & CR0_PG:
+    if "cr3" not in registers or "cr4" not in registers or not registers.get("cr0", 0) & CR0_PG:
         return None
     if not registers["cr4"] & CR4_PAE:
         return "2-level"

@@ -14,9 +14,9 @@ from formats.image import Fact, Note
 OWNER = "Xen"
 CRASH_INFO, CRASH_REGS = 0x0100_0001, 0x0100_0002
 NAMES = {CRASH_INFO: "xen_crash_info", CRASH_REGS: "xen_crash_regs"}
-CONTROL = {64: struct.Struct("<4Q"), 32: struct.Struct("<4I")}
+CONTROL = struct.Struct("<4Q"), struct.Struct("<4I")  # the wider first
 CONTROL_NAMES = ("cr0", "cr2", "cr3", "cr4")
-INFO = {64: struct.Struct("<10Q"), 32: struct.Struct("<10I")}
+INFO = struct.Struct("<10Q"), struct.Struct("<10I")
 EVIDENCE = "xen_crash_info note"
 
 
@@ -29,23 +29,23 @@ def is_crash_note(note: Note) -> bool:
     return note.owner == OWNER and note.type in NAMES
 
 
-def read_control(notes: Sequence[Note], bits: int) -> list[Mapping[str, int]]:
+def read_control(notes: Sequence[Note]) -> list[Mapping[str, int]]:
     """The control registers of each processor, in the order of the notes; a short note gives none."""
-    layout = CONTROL[bits]
-    found = [note.data for note in notes if note.owner == OWNER and note.type == CRASH_REGS]
-    return [
-        dict(zip(CONTROL_NAMES, layout.unpack_from(data), strict=True)) if len(data) >= layout.size else {}
-        for data in found
-    ]
+    found = [_unpack(CONTROL, note.data) for note in notes if note.owner == OWNER and note.type == CRASH_REGS]
+    return [dict(zip(CONTROL_NAMES, values, strict=True)) if values else {} for values in found]
 
 
-def each_fact(notes: Sequence[Note], bits: int) -> Iterator[Fact]:
+def each_fact(notes: Sequence[Note]) -> Iterator[Fact]:
     """What CRASH_INFO says that needs no symbols."""
-    layout = INFO[bits]
     data = next((note.data for note in notes if note.owner == OWNER and note.type == CRASH_INFO), b"")
-    if len(data) < layout.size:
-        return
-    major, minor, *_, start, frame_list = layout.unpack_from(data)
-    yield Fact("hypervisor", f"Xen {major}.{minor}", EVIDENCE)
-    yield Fact("hypervisor's memory", f"{start:#x}", EVIDENCE)
-    yield Fact("dom0's p2m frame list list", f"{frame_list:#x}", EVIDENCE)
+    values = _unpack(INFO, data)
+    if values:
+        yield Fact("hypervisor", f"Xen {values[0]}.{values[1]}", EVIDENCE)
+        yield Fact("hypervisor's memory", f"{values[-2]:#x}", EVIDENCE)
+        yield Fact("dom0's p2m frame list list", f"{values[-1]:#x}", EVIDENCE)
+
+
+def _unpack(layouts: Sequence[struct.Struct], data: bytes) -> tuple[int, ...]:
+    """The words of a note, of the width that its size has room for; none if it is too short."""
+    layout = next((layout for layout in layouts if len(data) >= layout.size), None)
+    return layout.unpack_from(data) if layout else ()
