@@ -1,4 +1,4 @@
-"""Linux kernels found in real images, by registers and page tables alone, against what the guests said of themselves."""
+"""Linux kernels found in real images, by registers and page tables alone, against what the guests said."""
 
 import re
 

@@ -12,6 +12,7 @@ from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
 from vmdebug.guests.linux.modules import Modules
 from vmdebug.guests.linux.names import KallsymsPart, ModularTable
 from vmdebug.guests.linux.percpu import PerCpu
+from vmdebug.guests.linux.stacks import Stacks
 from vmdebug.guests.linux.variables import VARIABLES
 from vmdebug.guests.memory import decode, read_word
 from vmdebug.symbols.table import SymbolTable
@@ -86,6 +87,11 @@ class Linux:
     @cached_property
     def per_cpu(self) -> PerCpu:
         return PerCpu(self)
+
+    @cached_property
+    def stacks(self) -> Stacks:
+        """The unwinder of kernel stacks."""
+        return Stacks(self)
 
     @property
     def modules(self) -> Sequence[str]:
