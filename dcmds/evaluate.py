@@ -10,6 +10,9 @@ from vmdebug.lang.flags import each_word
 from vmdebug.lang.pipeline import OK, Reported
 from vmdebug.session import Session
 
+BUILT_IN = True
+HEAD = 10
+
 
 @dataclass(frozen=True)
 class Value:
@@ -127,6 +130,35 @@ def walk(call: Call) -> Iterator[Address]:
         if len(words) == 2:
             call.bind(words[1], address)
         yield Address(Vaddr(address))
+
+
+@dcmd("head", synopsis="[-num | -n num]", raw=True, stream=True, row=Address, text=Text("{address:x}"))
+def head(call: Call) -> Iterator[Address]:
+    """limit number of elements in pipe
+
+    Passes on the first elements, 10 or as many as the number says (decimal); the stages before it are stopped then.
+
+    Example:
+        ::echo 1 | ::head -5
+    """
+    wanted = _head_count(call)
+    if wanted == 0:
+        return
+    for address in call.addresses_in(call.upstream):
+        yield Address(Vaddr(address))
+        wanted -= 1
+        if not wanted:
+            return
+
+
+def _head_count(call: Call) -> int:
+    words = list(each_word(call.args))
+    if not words:
+        return HEAD
+    text = words[1] if words[0] == "-n" and len(words) == 2 else words[0].removeprefix("-n").removeprefix("-")
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or len(words) > 2:
+        raise call.usage()
+    return int(text)
 
 
 def _one_text(call: Call) -> str:

@@ -10,13 +10,17 @@ dcmd in lists, the rest is the text of `::help`. A walker is a generator of addr
     @walker("proc")
     def proc(call: Call) -> Iterator[Vaddr]: ...
 
+The docstring of a row's class says in lines `key: meaning` what its columns are. A module with `BUILT_IN = True` holds
+dcmds of the language itself.
+
 The session calls a dcmd once for each address of the stage before it (`call.addresses` has that one, or is empty when
 no address was given); one that is `whole` gets them all at once. An error that it raises ends that call, not the list.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol, TypeVar
 
 from vmdebug.errors import UsageError
@@ -105,6 +109,8 @@ class Dcmd:
     whole: bool = False
     raw: bool = False
     repeats: bool = False
+    stream: bool = False
+    built_in: bool = False
 
     @property
     def usage(self) -> str:
@@ -144,6 +150,7 @@ class Call:
     count: int | None = None
     piped: bool = False  # the rows go into another stage
     from_pipe: bool = False  # the address came from another stage
+    upstream: Iterator[Row] = field(default_factory=lambda: iter(()))  # for a `stream` dcmd, the rows before it
     first: bool = True  # of the calls that a count or a pipe makes
     left: tuple[int, int] | None = field(default=None, init=False)  # what leave_dot() was told
     bound: dict[str, int] = field(default_factory=dict, init=False)  # what bind() was told
@@ -157,6 +164,10 @@ class Call:
     def guest(self) -> "Guest":
         """What is known of the kernel in the image; NoTarget where there is none."""
         return self.session.guest
+
+    def addresses_in(self, rows: Iterable[Row]) -> Iterator[int]:
+        """The addresses that rows pass on: of each its first field."""
+        return self.session.addresses_in(rows)
 
     def warn(self, text: str) -> None:
         """Report what could not be done, and go on."""
@@ -212,6 +223,7 @@ class Sitting(Protocol):
     def warn(self, text: str) -> None: ...
     def leave_dot(self, dot: int, increment: int = 0) -> None: ...
     def bind(self, name: str, value: int) -> None: ...
+    def addresses_in(self, rows: Iterable[Row]) -> Iterator[int]: ...
     def evaluate(self, text: str) -> int: ...
     def walk(self, name: str, start: int | None = None) -> Iterator[int]: ...
 
@@ -274,13 +286,31 @@ class Registry:
         self._need(name)
         return [*self._walkers.get(name, []), *self._dcmds.get(name, [])]
 
+    def remove(self, module: str) -> bool:
+        """Take away what a module defined; False if it defined nothing that can be taken away."""
+        dcmds, walkers = _without(self._dcmds, module), _without(self._walkers, module)
+        return dcmds or walkers
+
     def _need(self, name: str) -> None:
+        """Have the modules of a name imported; all of them where none says that it defines the name."""
+        bare = name.rpartition("`")[2]
         if self.loader is not None:
-            self.loader.need(name.rpartition("`")[2])
+            self.loader.need(bare)
+            if bare not in self._dcmds and bare not in self._walkers:
+                self.loader.all()
 
     def _need_all(self) -> None:
         if self.loader is not None:
             self.loader.all()
+
+
+def _without(table: Mapping[str, list[Entry]], module: str) -> bool:
+    found = False
+    for entries in table.values():
+        kept = [each for each in entries if each.module != module or (isinstance(each, Dcmd) and each.built_in)]
+        found = found or len(kept) < len(entries)
+        entries[:] = kept
+    return found
 
 
 def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:
@@ -291,6 +321,7 @@ def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Ent
     return None
 
 
+COLUMN = re.compile(r"^(\w+): (.+(?:\n +.+)*)$", re.MULTILINE)
 REGISTRY = Registry()  # filled when dcmd modules are imported
 
 
@@ -306,12 +337,17 @@ def dcmd(
     whole: bool = False,
     raw: bool = False,
     repeats: bool = False,
+    stream: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Callable[[Call], Iterator[Row] | None]], Callable[[Call], Iterator[Row] | None]]:
     """Register the function as a dcmd of that name; several names are several ways to call it.
 
-    Without a synopsis one is made of the flags. `guests` limits it to kinds of guest; `whole` means one call with all
-    addresses; `repeats` that it obeys `call.count` by itself; `raw` that it reads its words by itself, too.
+    Without a synopsis one is made of the flags. `guests` limits it to kinds of guest. How it is called:
+
+    whole      once, with all addresses
+    stream     once, with the rows of the stage before in `call.upstream`, as they come; it may stop asking
+    repeats    it obeys `call.count` by itself
+    raw        it reads its words by itself, too
     """
 
     def register(run: Callable[[Call], Iterator[Row] | None]) -> Callable[[Call], Iterator[Row] | None]:
@@ -334,11 +370,20 @@ def dcmd(
                 whole,
                 raw,
                 repeats or raw,
+                stream,
+                bool(run.__globals__.get("BUILT_IN")),
             )
             registry.add(entry)
         return run
 
     return register
+
+
+def columns(row: type) -> Iterator[tuple[str, str]]:
+    """The keys of a row's JSON, each with what its docstring says of it in a line `key: meaning`."""
+    told = dict(COLUMN.findall(inspect.cleandoc(row.__doc__ or "")))
+    for each in fields(row):
+        yield each.name.lower(), told.get(each.name, "")
 
 
 def walker(

@@ -7,7 +7,7 @@ so that a one-shot command does not pay for all the others. Whoever wants a list
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vmdebug.dcmd import REGISTRY, Registry
@@ -70,14 +70,24 @@ class Loader:
             self._warn(str(PluginFailed(module, err)))
 
 
-def load_dcmds(warn: Callable[[str], None], registry: Registry = REGISTRY, package: str = PACKAGE) -> None:
-    """Let a registry find the dcmds of a package, and load what other distributions offer."""
+def load_dcmds(
+    warn: Callable[[str], None],
+    paths: Sequence[str] = (),
+    registry: Registry = REGISTRY,
+    package: str = PACKAGE,
+) -> None:
+    """Let a registry find the dcmds of a package, load what other distributions offer, and the user's own files."""
     registry.loader = Loader(package, warn)
     for name, load in _entry_points():
         try:
             load()
         except Exception as err:  # noqa: BLE001  a plug-in's fault is one line
             warn(str(PluginFailed(name, err)))
+    for path in paths:
+        try:
+            load_path(Path(path))
+        except PluginFailed as err:
+            warn(str(err))
 
 
 def load_file(path: Path) -> str:

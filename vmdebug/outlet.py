@@ -22,6 +22,11 @@ class Outlet:
         """One line of output."""
         self._write(render.safe(text) + "\n")
 
+    def note(self, text: str) -> None:
+        """A line that was typed, for the log."""
+        if self.log is not None:
+            self.log.write(text if text.endswith("\n") else text + "\n")
+
     def complain(self, prefix: str, text: str) -> None:
         """One line of diagnostics. Output that was printed before comes before it."""
         self.errors.append(text)

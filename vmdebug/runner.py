@@ -129,6 +129,8 @@ class Runner(State):
         """Run every statement of a source; False if one of them could not even be run."""
         good = True
         for text in lines:
+            if len(self.frames) == 1 and not frame.string:
+                self.outlet.note(self.settings.prompt + text)
             parser = Parser(text, frame.line)
             while not self.finished:
                 try:
@@ -186,6 +188,13 @@ class Runner(State):
         if walker.start == "none" and start is not None:
             raise WalkError("walker does not accept starting address")
         yield from walker.run(Call(self, walker, start, [] if start is None else [start]))
+
+    def addresses_in(self, rows: Iterable[Row]) -> Iterator[int]:
+        """The addresses that rows pass on; text is an expression."""
+        for row in rows:
+            value = render.first_field(row)
+            if value is not None:
+                yield self.evaluate(value) if isinstance(value, str) else int(value) & MASK
 
     # What a statement says
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from vmdebug.dcmd import REGISTRY, Registry, Row
+from vmdebug.disasm import MODES
 from vmdebug.errors import EXIT_FAILED, EXIT_OK, DebuggerError
 from vmdebug.guests.base import Guest
 from vmdebug.lang.grammar import Parser
@@ -108,6 +109,13 @@ class Session(Runner):
     def set_option(self, words: str, on: bool = True) -> None:
         """What -o and +o do; OptionError for a word that is none."""
         self.settings.set_words(words, on)
+
+    def use_disassembler(self, name: str) -> bool:
+        """Choose a disassembler by its name; False if there is none of that name."""
+        if name not in MODES:
+            return False
+        self.settings.disassembler = name
+        return True
 
     def print(self, text: str) -> None:
         """One line of output, made safe of control characters."""

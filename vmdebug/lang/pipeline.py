@@ -104,8 +104,9 @@ class Pipeline:
 
     def _later(self, number: int, items: Iterable[Item]) -> Iterator[Item]:
         """A stage behind another: a call for each address, or one with all of them."""
-        if self._stages[number].entry.whole:
-            yield from self._gathered(number, items)
+        entry = self._stages[number].entry
+        if entry.whole or entry.stream:
+            yield from self._streamed(number, items) if entry.stream else self._gathered(number, items)
             return
         first = True
         for address, bound in self._addresses(items):
@@ -122,6 +123,21 @@ class Pipeline:
             call = self._call(number, addresses[0], addresses)
             call.from_pipe = True
             yield from self._invoke(number, call, NOTHING)
+
+    def _streamed(self, number: int, items: Iterable[Item]) -> Iterator[Item]:
+        """One call with the rows themselves; a row that it passes on keeps its variables."""
+        kept: dict[int, Mapping[str, int]] = {}
+
+        def upstream() -> Iterator[Row]:
+            for row, bound in items:
+                if bound:
+                    kept[id(row)] = bound
+                yield row
+
+        call = self._call(number, None, [])
+        call.from_pipe, call.upstream = True, upstream()
+        for row, _ in self._invoke(number, call, NOTHING):
+            yield row, kept.pop(id(row), NOTHING)
 
     def _addresses(self, items: Iterable[Item]) -> Iterator[tuple[int, Mapping[str, int]]]:
         """The addresses in rows. A line of text that is no expression ends the pipeline."""

@@ -1,6 +1,6 @@
 """What a user can set: -o and `::set -o` words, and the values that $d, $s, $w, $P and $V change."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vmdebug.errors import DebuggerError
 
@@ -47,8 +47,8 @@ class Settings:
     prompt: str = "> "
     width: int = 80
     height: int = 24
-    macro_path: list[str] = field(default_factory=list)
-    module_path: list[str] = field(default_factory=list)
+    macro_path: str = "."  # folders, separated by colons
+    module_path: str = ""
     disassembler: str = ""  # empty: the one that fits the target
 
     def set_words(self, words: str, on: bool = True) -> None:

@@ -1,0 +1,307 @@
+"""What there is: ::dcmds ::walkers ::dmods ::which ::formats ::disasms ::xdata $M."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from vmdebug.dcmd import Call, Dcmd, Flag, Show, Text, Walker, dcmd
+from vmdebug.disasm import MODES
+from vmdebug.errors import DebuggerError
+from vmdebug.lang.aliases import ALIASES
+from vmdebug.lang.flags import each_word
+from vmdebug.lang.letters import TABLE, each_format
+from vmdebug.session import Session
+
+BUILT_IN = True
+PAGE = 70
+
+
+class BadPattern(DebuggerError):
+    def __init__(self, pattern: str, err: re.error) -> None:
+        super().__init__(f"failed to compile pattern {pattern}: {err}")
+
+
+class NotLoaded(DebuggerError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} module not loaded")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A dcmd or a walker.
+
+    name: its name
+    description: what it does
+    module: the module that defines it
+    """
+
+    name: str
+    description: str
+    module: str
+
+
+def _fitting(call: Call, entries: Iterable[Dcmd | Walker]) -> Iterator[Entry]:
+    """The entries that match the pattern in the call, by name or description; with -n by name only."""
+    words = list(each_word(call.args))
+    if len(words) > 1:
+        raise call.usage()
+    try:
+        pattern = re.compile(words[0] if words else "")
+    except re.error as err:
+        raise BadPattern(words[0], err) from err
+    for entry in entries:
+        if pattern.search(entry.name) or ("n" not in call.flags and pattern.search(entry.summary)):
+            yield Entry(entry.name, entry.summary, entry.module)
+
+
+@dcmd(
+    "dcmds",
+    synopsis="[[-n] pattern]",
+    flags=(Flag("n", "match the pattern with names only"),),
+    row=Entry,
+    text=Text("{name:<24} - {description}"),
+)
+def each_dcmd(call: Call) -> Iterator[Entry]:
+    """list available debugger commands
+
+    Those that fit the pattern, an extended regular expression over names and descriptions; without one all.
+
+    Example:
+        ::dcmds -n cpu
+    """
+    yield from _fitting(call, call.session.registry.dcmds(_kind(call)))
+
+
+@dcmd(
+    "walkers",
+    synopsis="[[-n] pattern]",
+    flags=(Flag("n", "match the pattern with names only"),),
+    row=Entry,
+    text=Text("{name:<24} - {description}"),
+)
+def each_walker(call: Call) -> Iterator[Entry]:
+    """list available walkers
+
+    Like ::dcmds, for ::walk.
+
+    Example:
+        ::walkers
+    """
+    yield from _fitting(call, call.session.registry.walkers(_kind(call)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module, or with -l one of its dcmds and walkers.
+
+    module: the module's name
+    kind: dcmd or walk, null for the module itself
+    name: the name of the dcmd or walker
+    description: what it does
+    """
+
+    module: str
+    kind: str | None = None
+    name: str | None = None
+    description: str | None = None
+
+
+def part_lines(rows: Iterable[Part], _: Show) -> Iterator[str]:
+    current = None
+    for row in rows:
+        if row.kind is None:
+            yield row.module
+            continue
+        if row.module != current:
+            yield ""
+            yield f"{row.module:<{PAGE}}".rstrip()
+        current = row.module
+        yield f"  {row.kind} {row.name:<20} - {row.description}"
+
+
+@dcmd(
+    "dmods",
+    synopsis="[-l] [module]",
+    flags=(Flag("l", "with the dcmds and walkers of each"),),
+    row=Part,
+    text=part_lines,
+)
+def each_module(call: Call) -> Iterator[Part]:
+    """list loaded debugger modules
+
+    The modules of dcmds that fit the guest; those of the language itself are built in and not among them.
+
+    Example:
+        ::dmods
+    """
+    wanted = list(each_word(call.args))
+    registry, kind = call.session.registry, _kind(call)
+    entries: list[tuple[str, Dcmd | Walker]] = [("dcmd", entry) for entry in registry.dcmds(kind) if not entry.built_in]
+    entries += [("walk", entry) for entry in registry.walkers(kind)]
+    names = sorted({entry.module for _, entry in entries})
+    if wanted and wanted[0] not in names:
+        raise NotLoaded(wanted[0])
+    for name in wanted[:1] or names:
+        if "l" not in call.flags:
+            yield Part(name)
+            continue
+        for what, entry in entries:
+            if entry.module == name:
+                yield Part(name, what, entry.name, entry.summary)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a name stands for.
+
+    name: the name
+    meaning: what it is and who defines it
+    definitions: every definition, the one that is used first; only with -v
+    """
+
+    name: str
+    meaning: str
+    definitions: list[str]
+
+
+def meaning_lines(rows: Iterable[Meaning], _: Show) -> Iterator[str]:
+    for row in rows:
+        yield f"{row.name} {row.meaning}"
+        if row.definitions:
+            yield "   >  definition list:"
+        for number, definition in enumerate(row.definitions, 1):
+            yield f"      [{number}] {definition}"
+
+
+@dcmd(
+    ("which", "whence"),
+    synopsis="[-v] name ...",
+    flags=(Flag("v", "with all definitions"),),
+    row=Meaning,
+    text=meaning_lines,
+)
+def which(call: Call) -> Iterator[Meaning]:
+    """show source of walk or dcmd
+
+    Tells for each name whether it is a dcmd, a walker or a macro alias, and which module defines it.
+
+    Example:
+        ::which status
+    """
+    words = list(each_word(call.args))
+    if not words:
+        raise call.usage()
+    for word in words:
+        name = word.removeprefix("::")
+        found = [entry for entry in call.session.registry.definitions(name) if _fits(entry, _kind(call))]
+        for entry in reversed(found):
+            listed = [f"{each.module}`{each.name}" for each in reversed(found)] if "v" in call.flags else []
+            yield Meaning(name, _meaning(entry), listed)
+            break
+        if name in ALIASES:
+            yield Meaning(name, f"is a macro alias for '{ALIASES[name]}'", [])
+        elif not found:
+            call.warn(f"{name} not found")
+
+
+def _meaning(entry: Dcmd | Walker) -> str:
+    if isinstance(entry, Walker):
+        return f"is a walker from module {entry.module}"
+    return "is a built-in dcmd" if entry.built_in else f"is a dcmd from module {entry.module}"
+
+
+def _fits(entry: Dcmd | Walker, kind: str | None) -> bool:
+    return entry.guests is None or kind in entry.guests
+
+
+def _kind(call: Call) -> str | None:
+    return cast(Session, call.session).guest_kind
+
+
+@dataclass(frozen=True)
+class FormatRow:
+    """A format letter.
+
+    letter: the letter
+    size: how many bytes it takes, null where that varies or it takes none
+    description: what it shows
+    text: the line that says so
+    """
+
+    letter: str
+    size: int | None
+    description: str
+    text: str
+
+
+@dcmd("formats", row=FormatRow, text=Text("{text}"))
+def each_letter(call: Call) -> Iterator[FormatRow]:
+    """list format specifiers
+
+    The letters of the format commands `/ \\ ? @ =`.
+
+    Example:
+        ::formats
+    """
+    word = call.session.word
+    for letter, line in zip(TABLE, each_format(word), strict=True):
+        yield FormatRow(letter.letter, letter.bytes(word) or None, letter.description, line)
+
+
+@dcmd("disasms", row=Entry, text=Text("{name:<24} - {description}"))
+def each_disassembler(call: Call) -> Iterator[Entry]:
+    """list available disassemblers
+
+    $V chooses one.
+
+    Example:
+        ::disasms
+    """
+    for name, description in MODES.items():
+        yield Entry(name, description, "vmdebug")
+
+
+@dataclass(frozen=True)
+class External:
+    """A piece of the image beside the memory.
+
+    name: what it is called
+    description: what it is
+    size: its size in bytes
+    """
+
+    name: str
+    description: str
+    size: int
+
+
+def external_lines(rows: Iterable[External], _: Show) -> Iterator[str]:
+    for row in rows:
+        yield f"{row.name:<24} - {row.description} ({row.size} byte{'s' * (row.size != 1)})"
+
+
+@dcmd("xdata", row=External, text=external_lines)
+def each_external(call: Call) -> Iterator[External]:
+    """print list of external data buffers
+
+    The notes that the image's file carries.
+
+    Example:
+        ::xdata
+    """
+    for note in call.target.image.notes:
+        yield External(note.name or f"note-{note.type:x}", f"{note.owner} note", len(note.data))
+
+
+@dcmd("$M", row=Entry, text=Text("{name:<20} {description}", head=f"{'MACRO':<20} NATIVE EQUIVALENT"))
+def each_alias(call: Call) -> Iterator[Entry]:
+    """list macro aliases
+
+    What `$<name` runs where there is no macro file of that name.
+
+    Example:
+        $M
+    """
+    for name, text in ALIASES.items():
+        yield Entry(name, text, "vmdebug")
