@@ -4,13 +4,14 @@ The kinds: illumos, linux, xen, unknown. A dcmd that knows one kind names it in 
 kind's class; the rest use what stands here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from formats.image import Fact
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.types.source import TypeSource
+from vmdebug.unwind.frames import Frame
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,18 @@ class Guest(Protocol):
 
     def cpu_id(self, cpu: int) -> int:
         """The number of the vcpu whose cpu structure lies at an address; DebuggerError if none does."""
+        ...
+
+    @property
+    def registers(self) -> Mapping[str, int]:
+        """The representative registers: those of a panic where the guest recorded one, else those of vcpu 0."""
+        ...
+
+    def frames(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
+        """The calls from a point on, the innermost first. Without rip the point's own function is left out.
+
+        Without `arguments` none are recovered.
+        """
         ...
 
     def banner(self) -> Sequence[str]:

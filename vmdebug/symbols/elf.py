@@ -37,6 +37,13 @@ class Tables:
         return text.decode("utf-8", "backslashreplace")
 
 
+def each_entry(tables: Tables) -> Iterator[tuple[str, int, int, int]]:
+    """Name, type, section and value of every entry in the table's own order, the first, which is empty, included."""
+    whole = memoryview(tables.symbols)[: len(tables.symbols) // ENTRY.size * ENTRY.size]
+    for name, info, _, section, value, _ in ENTRY.iter_unpack(whole):
+        yield tables.name(name), info & 0xF, section, value
+
+
 @dataclass
 class ElfPart(Part):
     """The symbol table of one module, read at its first use."""

@@ -1,0 +1,93 @@
+"""Event channels and who serves them: ::evtchns."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from formats.frames import Vaddr
+from vmdebug.dcmd import Call, Flag, Show, dcmd
+from vmdebug.guests.illumos.events import Channel, EventChannels
+from vmdebug.guests.illumos.kernel import illumos
+
+HEAD = "Type          Evtchn IRQ IPL CPU "
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """An event channel.
+
+    channel: its number
+    type: what it is bound to
+    irq: the kernel's number of it, null for a channel that is not bound
+    ipl: the level at which it interrupts
+    cpu: the cpu that serves it, -1 for none, null for channel 0
+    masked: whether it is masked; null where the page shared with the hypervisor is not in the image
+    pending: whether it is pending; null as above
+    handler: the function that serves it
+    isr: that function's name
+    driver: with -d, the driver and the instance of its device
+    """
+
+    channel: int
+    type: str
+    irq: int | None
+    ipl: int | None
+    cpu: int | None
+    masked: bool | None
+    pending: bool | None
+    handler: Vaddr | None
+    isr: str | None
+    driver: str | None
+    _by_driver: bool
+
+
+def channel_lines(rows: Iterable[ChannelRow], _: Show) -> Iterator[str]:
+    """A line a channel; the two columns of the shared page only where that could be read."""
+    for number, row in enumerate(rows):
+        if number == 0:
+            shared = "" if row.masked is None else "Masked Pending "
+            yield f"{HEAD}{shared}{'Driver Name(s) ' if row._by_driver else 'ISR(s) '}"
+        bits = "" if row.masked is None else f"{int(row.masked):<7}{int(row.pending or 0):<8}"
+        places = "".join(f"{'-' if value is None else value:<4}" for value in (row.irq, row.ipl, row.cpu))
+        yield f"{row.type:<14}{row.channel:<7}{places}{bits}{row.driver or row.isr or ''}"
+
+
+@dcmd(
+    "evtchns",
+    address="optional",
+    flags=(Flag("d", "the driver and instance of a channel's device instead of the function"),),
+    text=channel_lines,
+    row=ChannelRow,
+    guests=("illumos",),
+)
+def evtchns(call: Call) -> Iterator[ChannelRow]:
+    """print event channels
+
+    Every channel that is bound, or the one whose number is given: what it is bound to, the kernel's irq and level of
+    it, the cpu, and the function that serves it, all as the kernel's own tables say. Whether it is masked or pending
+    stands in a page shared with the hypervisor, which a dump need not have.
+
+    Example:
+        ::evtchns
+    """
+    channels = EventChannels(illumos(call.guest))
+    by_driver = "d" in call.flags
+    found = channels.each() if call.address is None else iter([channels.channel(call.address)])
+    for channel in found:
+        yield _row(call, channel, by_driver)
+
+
+def _row(call: Call, channel: Channel, by_driver: bool) -> ChannelRow:
+    isr = call.session.show.symbol(channel.handler) if channel.handler is not None else None
+    return ChannelRow(
+        channel=channel.number,
+        type=channel.type,
+        irq=channel.irq,
+        ipl=channel.level,
+        cpu=channel.cpu,
+        masked=channel.masked,
+        pending=channel.pending,
+        handler=channel.handler,
+        isr=isr,
+        driver=channel.driver if by_driver else None,
+        _by_driver=by_driver,
+    )

@@ -1,0 +1,81 @@
+"""What an address belongs to: ::whatis."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from formats.frames import Vaddr
+from vmdebug.dcmd import Call, Flag, Text, dcmd
+from vmdebug.errors import Abort, DebuggerError
+from vmdebug.guests.whatis import Belonging, sources_of
+
+
+@dataclass(frozen=True)
+class WhatisRow:
+    """What is known of an address.
+
+    address: the address
+    base: where the object begins that holds it, null where it has no beginning of its own
+    symbol: the name and offset around an address in a module
+    what: the object
+    source: which knowledge this comes from, null for an address that nothing knows
+    """
+
+    address: Vaddr
+    base: Vaddr | None
+    symbol: str | None
+    what: str
+    source: str | None
+    _place: str
+
+
+@dcmd(
+    "whatis",
+    address="required",
+    flags=(Flag("a", "all that is known, not only the first"), Flag("k", "keep the order of the addresses")),
+    text=Text("{address:x} is {_place}{what}"),
+    row=WhatisRow,
+    whole=True,
+)
+def whatis(call: Call) -> Iterator[WhatisRow]:
+    """given an address, return information
+
+    Asks, in this order, the modules (text, data, symbol tables), threads and their stacks, the cpus' structures, and
+    what else is registered for the guest. Many addresses are reported in the order of what knows them.
+
+    Example:
+        fffffffffbc4b7f0::whatis
+    """
+    if call.piped:
+        raise Abort("whatis: cannot be output into a pipe")
+    rows = list(_each_row(call, list(dict.fromkeys(call.addresses))))
+    if "k" in call.flags:
+        rows.sort(key=lambda row: call.addresses.index(row.address))
+    yield from rows
+
+
+def _each_row(call: Call, addresses: list[int]) -> Iterator[WhatisRow]:
+    """What the sources know, then the addresses that none knows."""
+    known: set[int] = set()
+    for each in sources_of(call.guest):
+        wanted = [address for address in addresses if "a" in call.flags or address not in known]
+        if not wanted:
+            break
+        try:
+            for found in each.find(call.guest, wanted):
+                if "a" in call.flags or found.address not in known:
+                    known.add(found.address)
+                    yield _row(call, found, each.name)
+        except DebuggerError as err:
+            call.warn(f"whatis: {each.name}: {err}")
+    for address in addresses:
+        if address not in known:
+            yield WhatisRow(Vaddr(address), None, None, "unknown", None, "")
+
+
+def _row(call: Call, found: Belonging, source: str) -> WhatisRow:
+    symbol = call.session.show.symbol_or_empty(found.address) if found.named else ""
+    offset = 0 if found.base is None else found.address - found.base
+    place = f"{found.base:x}+{offset:x}, " if offset else ""
+    base = None if found.base is None else Vaddr(found.base)
+    place += f"{symbol}, " if symbol else ""
+    return WhatisRow(Vaddr(found.address), base, symbol or None, found.text, source, place)

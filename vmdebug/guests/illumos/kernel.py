@@ -1,0 +1,255 @@
+"""Illumos: the kernel's identity, symbols and types, and reading its structures and variables by their names."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+
+from formats.image import Fact
+from vmdebug.errors import DebuggerError, NoTarget, ReadFailed
+from vmdebug.guests.base import Guest, Status
+from vmdebug.guests.illumos.cpus import find_cpu
+from vmdebug.guests.illumos.debug_info import DebugInfo, read_debug_info
+from vmdebug.guests.illumos.dmods import has_debugger_module
+from vmdebug.guests.illumos.htables import PageTables
+from vmdebug.guests.illumos.modules import Area, Layout, Module, Reader, differing, read_linkage
+from vmdebug.guests.illumos.panic import find_registers
+from vmdebug.guests.illumos.stacks import each_call
+from vmdebug.guests.memory import MAX_TABLE, decode, read_sparse, read_word
+from vmdebug.symbols.elf import ElfPart, MergedPart, Tables, each_entry
+from vmdebug.symbols.table import Symbol, SymbolTable
+from vmdebug.targets.target import Target
+from vmdebug.types.ctf import CtfModule, CtfTypes
+from vmdebug.types.errors import CtfError
+from vmdebug.types.source import EmptyTypes, TypeSource
+from vmdebug.types.typed import Objects
+from vmdebug.unwind.frames import Frame
+
+PARENT = "genunix"
+UTSNAME = ("sysname", "nodename", "release", "version", "machine")
+NAME_SIZE = 257  # SYS_NMLN
+UUID_SIZE = 37  # characters of a UUID and a NUL
+BUILD_SIZE = 256
+
+
+class MissingSymbol(DebuggerError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"failed to read '{name}': unknown symbol name")
+        self.name = name
+
+
+class NoSuchModule(DebuggerError):
+    def __init__(self, address: int) -> None:
+        super().__init__(f"{address:x} is not the modctl of a loaded module")
+        self.address = address
+
+
+class Illumos:
+    """An illumos kernel in an image. Finding it reads its module list; all else is read when it is asked for."""
+
+    kind = "illumos"
+
+    def __init__(self, target: Target, info: DebugInfo, found: Sequence[Module], warnings: list[str]) -> None:
+        self.target = target
+        self.info = info
+        self.found = found
+        self.warnings = warnings
+        self._page_tables: dict[int, PageTables] = {}
+
+    @classmethod
+    def find(cls, target: Target) -> "Illumos":
+        """The kernel that debug_info names; NotIllumos says why there is none."""
+        info = read_debug_info(target)
+        warnings: list[str] = []
+        return cls(target, info, Reader(target.read, warnings.append, Layout()).modules(info.modules), warnings)
+
+    @property
+    def modules(self) -> Sequence[str]:
+        return [module.name for module in self.found]
+
+    def module(self, name: str) -> Module | None:
+        """A loaded module by its name."""
+        return next((module for module in self.found if module.name == name), None)
+
+    def module_at(self, modctl: int) -> Module:
+        """The loaded module whose modctl is at an address."""
+        found = next((module for module in self.found if module.modctl == modctl), None)
+        if found is None:
+            raise NoSuchModule(modctl)
+        return found
+
+    def modctls(self, warn: Callable[[str], None]) -> Sequence[int]:
+        """Every modctl, those of modules that are not loaded too."""
+        return Reader(self.target.read, warn, Layout()).ring(self.info.modules)
+
+    def linkage(self, module: Module) -> tuple[int | None, str | None]:
+        """The revision of a module's linkage and how the module describes itself, as far as they can be read."""
+        return read_linkage(self.target.read, module.linkage)
+
+    @cached_property
+    def symbols(self) -> SymbolTable:
+        parts = self._parts
+        why = "" if any(module.symbols.size for module in self.found) else "no module of the kernel has a symbol table"
+        return SymbolTable(MergedPart("", parts=parts), list(parts), why=why)
+
+    @cached_property
+    def _parts(self) -> Sequence[ElfPart]:
+        return [ElfPart(module.name, load=partial(self._tables, module)) for module in self.found]
+
+    def _tables(self, module: Module) -> Tables:
+        return Tables(self._area(module, module.symbols, "symtab"), self._area(module, module.strings, "strings"))
+
+    def _area(self, module: Module, area: Area, what: str) -> bytes:
+        """A module's table; what of it is not in the image is zero, and a warning."""
+        data, missing = read_sparse(self.target.read, area.base, area.size, f"{module.name}'s {what}")
+        if missing:
+            self.warnings.append(f"{module.name}'s {what} at {area.base:x}: {missing} of {area.size} bytes are missing")
+        return data
+
+    def symbol(self, name: str) -> Symbol:
+        """The symbol of that name, or MissingSymbol."""
+        found = self.symbols.find(name)
+        if found is None:
+            raise MissingSymbol(name)
+        return found
+
+    def variable(self, name: str, size: int = 8, *, signed: bool = False) -> int:
+        """The value of a kernel variable."""
+        data = self.target.read(self.symbol(name).value, size)
+        return int.from_bytes(data, "little", signed=signed)
+
+    def find_variable(self, name: str, size: int = 8) -> int | None:
+        """The value of a signed variable; None where the kernel has none of that name, or it is not in the image."""
+        try:
+            return self.variable(name, size, signed=True)
+        except (MissingSymbol, ReadFailed):
+            return None
+
+    @cached_property
+    def types(self) -> TypeSource:
+        """The type data of the modules, genunix's first: all others build on it."""
+        if self.symbols.find("ctf_arena") is None:
+            return EmptyTypes("the kernel keeps none: it has no symbol ctf_arena")
+        ordered = sorted(self.found, key=lambda module: module.name != PARENT)
+        sources = [self._source(module) for module in ordered if module.types.size]
+        return CtfTypes(sources) if sources else EmptyTypes("no module of the kernel has type data")
+
+    def _source(self, module: Module) -> CtfModule:
+        part = self._part(module.name)
+        return CtfModule(
+            module.name,
+            partial(self._read_types, module),
+            lambda: part.tables.strings,
+            lambda: each_entry(part.tables),
+        )
+
+    def _part(self, name: str) -> ElfPart:
+        return next(part for part in self._parts if part.name == name)
+
+    def _read_types(self, module: Module) -> bytes:
+        if module.types.size > MAX_TABLE:
+            raise CtfError(module.name, f"its size is said to be {module.types.size:#x} bytes")
+        try:
+            return self.target.read(module.types.base, module.types.size)
+        except ReadFailed as err:
+            raise CtfError(module.name, str(err)) from err
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The kernel's structures, by the names of their types."""
+        return Objects(self.types, self.target.read)
+
+    def follow(self, kind: str, member: str) -> Callable[[int], int]:
+        """From a structure to the next one that its member points to."""
+        offset = self.objects.offsetof(kind, member)
+        return lambda address: read_word(self.target.read, address + offset)
+
+    def page_tables(self, space: int | None = None) -> PageTables:
+        """The page tables of an address space (a struct as), the kernel's own if none is given."""
+        space = self.symbol("kas").value if space is None else space
+        return self._page_tables.setdefault(space, PageTables(self, space))
+
+    @property
+    def registers(self) -> Mapping[str, int]:
+        return find_registers(self) or self.target.registers
+
+    def cpu_id(self, cpu: int) -> int:
+        return find_cpu(self, cpu).id
+
+    def frames(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
+        return each_call(self, registers, arguments)
+
+    @cached_property
+    def identity(self) -> Mapping[str, str]:
+        """The kernel's utsname by member; empty where it cannot be read."""
+        try:
+            data = self.target.read(self.symbol("utsname").value, NAME_SIZE * len(UTSNAME))
+        except (MissingSymbol, ReadFailed):
+            return {}
+        return {name: decode(data[at * NAME_SIZE :][:NAME_SIZE]) for at, name in enumerate(UTSNAME)}
+
+    def status(self) -> Status:
+        extra = [("build version", self._text("buildversion", BUILD_SIZE)), ("image uuid", self._uuid())]
+        names = self.identity
+        return Status(
+            names.get("nodename"),
+            names.get("release"),
+            names.get("version"),
+            names.get("machine"),
+            [(label, text) for label, text in extra if text is not None],
+        )
+
+    def _uuid(self) -> str | None:
+        symbol = self.symbols.find("dump_osimage_uuid")
+        if symbol is None or symbol.size < UUID_SIZE:
+            return None
+        text = self._text("dump_osimage_uuid", UUID_SIZE)
+        return "(not set)" if text == "" else text
+
+    def _text(self, name: str, limit: int) -> str | None:
+        """The characters of a kernel variable, None where there is no such variable or it cannot be read."""
+        symbol = self.symbols.find(name)
+        try:
+            return decode(self.target.read(symbol.value, min(symbol.size or limit, limit))) if symbol else None
+        except ReadFailed:
+            return None
+
+    def banner(self) -> Sequence[str]:
+        names = self.identity
+        lines = [f"warning: {warning}" for warning in self.warnings]
+        if names:
+            system = f"{names['sysname']} {names['release']} {names['version']}"
+            lines.append(f"warning: dump is from {system}; dcmds and macros may not match kernel implementation")
+        loading = "".join(f" {name}" for name in self.modules if has_debugger_module(name))
+        return [*lines, f"Loading modules: [{loading} ]"]
+
+    @property
+    def evidence(self) -> Sequence[Fact]:
+        loaded = [module for module in self.found if module.symbols.size]
+        count = sum(module.symbol_count for module in loaded)
+        return [
+            Fact("guest", "illumos", f"debug_info at {self.info.at:#x}"),
+            Fact("modules", str(len(self.found)), f"modctl ring from {self.info.modules:#x}"),
+            Fact("symbols", str(count), f"section headers of {len(loaded)} modules"),
+            *self._type_facts(),
+            *(Fact("warning", warning, "modules") for warning in self.warnings),
+        ]
+
+    def _type_facts(self) -> Sequence[Fact]:
+        """What the type data is, and whether it agrees with the offsets that the module list was read by."""
+        if self.types.why:
+            return [Fact("types", "none", self.types.why)]
+        count = sum(module.types.size > 0 for module in self.found)
+        facts = [Fact("types", f"{count} modules", f"CTF in memory; {PARENT}'s is the parent of the others")]
+        try:
+            wrong = differing(Layout(), self.objects.offsetof)
+            facts.append(Fact("module layout", "; ".join(wrong) or "as known", f"compared with {PARENT}'s types"))
+        except DebuggerError as err:
+            facts.append(Fact("module layout", "not verified", str(err)))
+        problems = self.types.problems if isinstance(self.types, CtfTypes) else ()
+        return [*facts, *(Fact("warning", problem, "types") for problem in problems)]
+
+
+def illumos(guest: Guest) -> Illumos:
+    """The guest as what it is, for dcmds that know this kind only."""
+    if not isinstance(guest, Illumos):
+        raise NoTarget
+    return guest

@@ -1,0 +1,63 @@
+"""The registers that a panic recorded: panicbuf, else the trap frame of panic_reg.
+
+Specified in: sys/panic.h, sys/regset.h and intel/sys/privregs.h of illumos.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.memory import decode
+
+if TYPE_CHECKING:
+    from vmdebug.guests.illumos.kernel import Illumos
+
+VERSION = 2
+HEAD = struct.Struct("<II")  # version, offset of the message
+PAIR = struct.Struct("<16sQ")
+PAIRS_AT = (8, 48)  # right behind the head; kernels from 2010 on put a UUID in between
+MAX_PAIRS = 256
+NAMES = {"fsbase": "fs_base", "gsbase": "gs_base", "trapno": "entry_vector", "err": "error_code", "rfl": "rflags"}
+
+
+def find_registers(guest: "Illumos") -> Mapping[str, int] | None:
+    """The registers of the panic; None if the kernel recorded none."""
+    return _from_panicbuf(guest) or _from_trap(guest)
+
+
+def _from_panicbuf(guest: "Illumos") -> Mapping[str, int] | None:
+    symbol = guest.symbols.find("panicbuf")
+    if symbol is None:
+        return None
+    try:
+        version, message = HEAD.unpack(guest.target.read(symbol.value, HEAD.size))
+        if version != VERSION:
+            return None
+        data = guest.target.read(symbol.value, min(message, PAIRS_AT[-1] + MAX_PAIRS * PAIR.size))
+    except ReadFailed:
+        return None
+    at = next((at for at in PAIRS_AT if (len(data) - at) % PAIR.size == 0 and _names_begin(data, at)), None)
+    if at is None:
+        return None
+    pairs = ((decode(name), value) for name, value in PAIR.iter_unpack(data[at:]))
+    return {NAMES.get(name, name): value for name, value in pairs if name}
+
+
+def _names_begin(data: bytes, at: int) -> bool:
+    """True if a register's name stands there."""
+    return decode(data[at : at + 16]).isidentifier()
+
+
+def _from_trap(guest: "Illumos") -> Mapping[str, int] | None:
+    """struct regs, whose members are the registers' names behind `r_` or `__r_`."""
+    trap = guest.find_variable("panic_reg")
+    if not trap:
+        return None
+    try:
+        saved = guest.objects.at("struct regs", trap)
+        members = {name: saved[name] for name in saved.type_.resolve().names}
+    except DebuggerError:
+        return None
+    plain = {name.removeprefix("__").removeprefix("r_"): value for name, value in members.items()}
+    return {NAMES.get(name, name): value & (1 << 64) - 1 for name, value in plain.items()}

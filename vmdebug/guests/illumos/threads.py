@@ -1,0 +1,79 @@
+"""Threads and processes: walking them, and what they are called.
+
+Specified in: sys/thread.h, sys/proc.h, sys/user.h, sys/taskq_impl.h of illumos.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.memory import each_link
+from vmdebug.types.typed import Ptr, Typed
+
+if TYPE_CHECKING:
+    from vmdebug.guests.illumos.kernel import Illumos
+
+MAX_THREADS = MAX_PROCESSES = 1 << 18
+STATES = {0: "free", 1: "sleep", 2: "run", 4: "onproc", 8: "zomb", 16: "stopped", 32: "wait"}
+FREE, ONPROC = 0, 4
+INTERRUPT_THREAD = 0x0001  # T_INTR_THREAD
+LOADED = 0x0001  # TS_LOAD
+
+
+def each_thread(guest: "Illumos", process: int | None = None) -> Iterator[int]:
+    """Every kthread_t; only a process' own if one is given."""
+    if process is None:
+        return each_link(guest.follow("kthread_t", "t_next"), guest.variable("allthreads"), MAX_THREADS)
+    return each_link(guest.follow("kthread_t", "t_forw"), guest.objects.at("proc_t", process)["p_tlist"], MAX_THREADS)
+
+
+def each_process(guest: "Illumos", first: int | None = None) -> Iterator[int]:
+    """Every proc_t below the first process, or the given one: each before its children, these before its siblings.
+
+    Where a process cannot be read, its error comes after all that could be found.
+    """
+    child, sibling = guest.follow("proc_t", "p_child"), guest.follow("proc_t", "p_sibling")
+    root = guest.symbol("p0").value if first is None else first
+    pending, failed = [root], None
+    seen: set[int] = set()
+    while pending and len(seen) < MAX_PROCESSES:
+        process = pending.pop()
+        if not process or process in seen:
+            continue
+        yield process
+        seen.add(process)
+        for link in (sibling, child) if process != root else (child,):
+            try:
+                pending.append(link(process))
+            except ReadFailed as err:
+                failed = err
+    if failed:
+        raise failed
+
+
+def find_command(thread: Typed | Ptr) -> str:
+    """The command of a thread's process, `?` where it cannot be read."""
+    try:
+        return str(thread["t_procp"]["p_user.u_comm"].string())
+    except ReadFailed:
+        return "?"
+
+
+def find_thread_name(thread: Typed) -> str:
+    """The name that was given to a thread; kernels before 2018 know none."""
+    if "t_name" not in thread or not thread["t_name"]:
+        return ""
+    try:
+        return str(thread["t_name"].string())
+    except DebuggerError:
+        return "?"
+
+
+def find_taskq_name(guest: "Illumos", thread: Typed) -> str:
+    """The name of the task queue that a thread works for."""
+    if not thread["t_taskq"]:
+        return ""
+    try:
+        return str(guest.objects.at("taskq_t", thread["t_taskq"])["tq_name"].string())
+    except DebuggerError:
+        return ""

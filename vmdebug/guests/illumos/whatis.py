@@ -1,0 +1,67 @@
+"""What an address of an illumos kernel belongs to: modules, threads and their stacks, cpus."""
+
+from collections.abc import Iterator, Sequence
+
+from vmdebug.guests.illumos.cpus import each_cpu
+from vmdebug.guests.illumos.kernel import Illumos
+from vmdebug.guests.illumos.modules import Area, Module
+from vmdebug.guests.illumos.threads import FREE, ONPROC, each_thread
+from vmdebug.guests.whatis import Belonging, source
+from vmdebug.types.typed import Typed
+
+PANIC_STACK = 8192  # PANICSTKSIZE
+
+
+@source("modules", rank=10, guests=("illumos",))
+def modules(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """The parts of loaded modules."""
+    for module in guest.found:
+        for part, area in _parts(module):
+            for address in addresses:
+                if area.holds(address):
+                    yield Belonging(address, f"in {module.name}'s {part}", named=True)
+
+
+def _parts(module: Module) -> Sequence[tuple[str, Area]]:
+    return (
+        ("text segment", module.text),
+        ("data segment", module.data),
+        ("bss segment", module.bss),
+        ("symtab", module.symbols),
+        ("symtab", module.strings),
+    )
+
+
+@source("threads", rank=20, guests=("illumos",))
+def threads(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """Threads, and their stacks."""
+    size = guest.objects.sizeof("kthread_t")
+    for thread in each_thread(guest):
+        record = guest.objects.at("kthread_t", thread)
+        base, top = record["t_stkbase"], record["t_stk"]
+        for address in addresses:
+            if 0 <= address - thread < size:
+                yield Belonging(address, "allocated as a thread structure", thread)
+            elif base <= address < top:
+                yield Belonging(address, f"in thread {thread:x}'s stack{_activity(guest, record, address)}")
+
+
+def _activity(guest: Illumos, thread: Typed, address: int) -> str:
+    """Whether a word of a thread's stack is in use, where that is not sure."""
+    if thread["t_state"] == FREE:
+        return " (inactive interrupt thread)"
+    stack_pointer = thread["t_pcb.val[1]"] & (1 << 64) - 1
+    panicking = guest.symbols.find("panic_stack")
+    if address >= stack_pointer or (panicking and 0 <= stack_pointer - panicking.value < PANIC_STACK):
+        return ""
+    return " (possibly below sp)" if thread["t_state"] == ONPROC else " (below sp)"
+
+
+@source("cpus", rank=30, guests=("illumos",))
+def cpus(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """The structures of cpus."""
+    size = guest.objects.sizeof("cpu_t")
+    for cpu in each_cpu(guest):
+        for address in addresses:
+            if 0 <= address - cpu.address < size:
+                yield Belonging(address, "allocated as a cpu structure", cpu.address)
