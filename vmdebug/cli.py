@@ -32,6 +32,11 @@ def run() -> None:
         status = EXIT_OK
     except KeyboardInterrupt:
         status = 128 + 2
+    except Exception as err:
+        if os.environ.get("VMDEBUG_TRACEBACK"):
+            raise
+        complain(f"internal error: {type(err).__name__}: {err} (VMDEBUG_TRACEBACK=1 shows where)")
+        status = EXIT_FAILED
     sys.exit(status)
 
 
@@ -106,9 +111,14 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
 
 def _prepare(session: "Session", options: Options) -> int:
     """Dcmds loaded, settings made; a status other than 0 ends the program."""
-    from vmdebug.load import load_dcmds
+    from vmdebug.load import load_dcmds, load_path
 
-    load_dcmds(paths=options.plugins, warn=complain)
+    load_dcmds(complain)
+    for plugin in options.plugins:
+        try:
+            load_path(Path(plugin))
+        except DebuggerError as err:
+            complain(str(err))
     for words, on in options.settings:
         try:
             session.set_option(words, on=on)

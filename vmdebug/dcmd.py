@@ -151,6 +151,7 @@ class Call:
     piped: bool = False  # the rows go into another stage
     from_pipe: bool = False  # the address came from another stage
     upstream: Iterator[Row] = field(default_factory=lambda: iter(()))  # for a `stream` dcmd, the rows before it
+    text: Text | Lines | None = None  # set before the first row: how this call's rows are printed
     first: bool = True  # of the calls that a count or a pipe makes
     left: tuple[int, int] | None = field(default=None, init=False)  # what leave_dot() was told
     bound: dict[str, int] = field(default_factory=dict, init=False)  # what bind() was told
@@ -314,9 +315,11 @@ def _without(table: Mapping[str, list[Entry]], module: str) -> bool:
 
 
 def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:
+    """The last definition that fits; one that names the guest's kind goes before one for all."""
     module, _, bare = name.rpartition("`")
-    for entry in reversed(table.get(bare, [])):
-        if (not module or entry.module == module) and (entry.guests is None or guest in entry.guests):
+    found = [entry for entry in reversed(table.get(bare, [])) if not module or entry.module == module]
+    for fits in (lambda entry: guest in (entry.guests or ()), lambda entry: entry.guests is None):
+        if entry := next(filter(fits, found), None):
             return entry
     return None
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from formats.frames import PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.base import Status
+from vmdebug.guests.base import Guest, Status
 from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
 from vmdebug.guests.linux.modules import Modules
 from vmdebug.guests.linux.names import KallsymsPart, ModularTable
@@ -22,6 +22,7 @@ from vmdebug.types.btf import MAX_BLOB, Btf
 from vmdebug.types.btf_source import BtfTypes
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.types.typed import Objects
+from vmdebug.unwind.frames import Frame, each_frame
 
 BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re.S)
 UTS_FIELD = 65  # __NEW_UTS_LEN + 1: the length of each string of struct new_utsname
@@ -152,6 +153,28 @@ class Linux:
         """How far KASLR moved the image."""
         return self.image.text - LINK_TEXT
 
+    @property
+    def registers(self) -> Mapping[str, int]:
+        return self.target.registers
+
+    def frames(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
+        """The calls from registers on; only a frame pointer leads along the chain of those. Arguments are not known."""
+        if "rip" not in registers:
+            yield from each_frame(self.space.read, registers.get("rbp", 0))
+            return
+        for call in self.stacks.from_registers(registers):
+            yield Frame(call.pc, call.sp, reason=call.reason)
+
+    def cpu_id(self, cpu: int) -> int:
+        """The processor whose run queue or per-CPU area lies at an address."""
+        found = self.per_cpu.cpu_of(cpu)
+        if found is None:
+            places = {self.per_cpu.address("runqueues", number): number for number in self.per_cpu.cpus}
+            found = places.get(cpu)
+        if found is None:
+            raise DebuggerError(f"{cpu:x} is neither a valid CPU ID nor a valid run queue address")
+        return found
+
     def status(self) -> Status:
         try:
             uname = self.uname
@@ -175,3 +198,10 @@ class Linux:
 def find(target: Target) -> Linux:
     """The Linux kernel in an image; NotLinux if it is none, or cannot be found."""
     return Linux(target, find_image(target))
+
+
+def linux(guest: Guest) -> Linux:
+    """The guest as the Linux that it is."""
+    if not isinstance(guest, Linux):
+        raise NotLinux(f"the guest is {guest.kind}, not Linux")
+    return guest

@@ -4,7 +4,7 @@ A running processor begins at its saved registers, a sleeping thread at the fram
 ORC leads from there where the kernel has it, frame pointers where it has not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -80,7 +80,10 @@ class Stacks:
 
     def of_vcpu(self, vcpu: Vcpu) -> Iterator[Call]:
         """The frames of a processor from its saved registers on."""
-        registers = vcpu.registers
+        return self.from_registers(vcpu.registers)
+
+    def from_registers(self, registers: Mapping[str, int]) -> Iterator[Call]:
+        """The frames from an instruction on."""
         return self._unwind(State(registers["rip"], registers["rsp"], registers["rbp"], True, registers))
 
     def running_on(self, task: Task) -> Vcpu | None:
