@@ -34,6 +34,10 @@ class Type:
         """The type behind typedefs and qualifiers."""
         return self
 
+    def complete(self) -> "Type":
+        """As `resolve`, and the definition of what is only declared here, if any module has one."""
+        return self.resolve()
+
     @cached_property
     def spelled(self) -> str:
         """The type as C writes it without a variable's name: `struct vnode *`, `void *[1]`."""
@@ -104,11 +108,21 @@ class Float(Sized):
 
 
 class Forward(Type):
-    """A structure, union or enum (`tag`) that is declared but not defined."""
+    """A structure, union or enum (`tag`) that is declared but not defined. `define` may find it elsewhere."""
 
-    def __init__(self, name: str, tag: str = "struct", *, module: str = "") -> None:
+    def __init__(
+        self, name: str, tag: str = "struct", define: Callable[[], Type | None] | None = None, *, module: str = ""
+    ) -> None:
         super().__init__(name, module=module)
         self.tag = tag
+        self._define = define
+
+    def complete(self) -> Type:
+        return self._definition or self
+
+    @cached_property
+    def _definition(self) -> Type | None:
+        return self._define() if self._define and self.name else None
 
 
 class Reaching(Type):
@@ -142,6 +156,9 @@ class Alias(Reaching):
 
     def resolve(self) -> Type:
         return self._resolved
+
+    def complete(self) -> Type:
+        return self._resolved.complete()
 
     @cached_property
     def _resolved(self) -> Type:

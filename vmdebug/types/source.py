@@ -48,6 +48,10 @@ class TypeSource(ABC):
     def each(self) -> Iterator[Type]:
         """Every type that has a name and is meant to be seen, in the order of the data."""
 
+    def each_name(self) -> Iterator[str]:
+        """The names of those types, as `find` takes them."""
+        return (found.spelled for found in self.each())
+
     def type_of_symbol(self, symbol: KernelSymbol) -> Type | None:
         """The type of the variable that the symbol names, if that is known."""
         return None
