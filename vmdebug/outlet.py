@@ -1,10 +1,10 @@
 """Where a session's words go: rows as lines or JSON to one stream, diagnostics to another, both to a log."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from vmdebug import render
-from vmdebug.dcmd import Dcmd, Row, Show
+from vmdebug.dcmd import Dcmd, Lines, Row, Show, Text
 from vmdebug.lang.output import Quit
 
 
@@ -37,14 +37,14 @@ class Outlet:
         if self.log is not None:
             self.log.write(shown)
 
-    def emit(self, entry: Dcmd, rows: Iterable[Row], show: Show) -> None:
-        """What a dcmd yields, as it comes."""
+    def emit(self, entry: Dcmd, rows: Iterator[Row], show: Show, chosen: Callable[[], Text | Lines | None]) -> None:
+        """What a dcmd yields, as it comes; `chosen` tells, once there is a row, what text it wants instead of its own."""
         if self.json:
             for part in render.json_parts(entry, rows, lambda: self.errors):
                 self._write(part)
             self._flush(self.out)
             return
-        for line in render.lines(entry, rows, show):
+        for line in render.lines(entry, rows, show, chosen):
             self.line(line)
 
     def _write(self, text: str) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
+from itertools import chain
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from formats.frames import Maddr, Paddr, Vaddr
-from vmdebug.dcmd import Dcmd, Hex, Row, Show, Text
+from vmdebug.dcmd import Dcmd, Hex, Lines, Row, Show, Text
 
 IN_HEX = frozenset((Vaddr, Paddr, Maddr, Hex))
 FIELD = re.compile(r"\{\{|\}\}|\{(\w+)(?::([^{}]*))?\}")
@@ -47,11 +48,17 @@ def _first_name(row: type[Any]) -> str:
     return FIRST_NAMES[row]
 
 
-def lines(entry: Dcmd, rows: Iterable[Row], show: Show) -> Iterator[str]:
-    """The text of rows as their dcmd wants it; without its wish, a plain table."""
-    if isinstance(entry.text, Text):
-        return _template(entry.text, rows, show)
-    return entry.text(rows, show) if entry.text else _table(rows, show)
+def lines(
+    entry: Dcmd, rows: Iterator[Row], show: Show, chosen: Callable[[], Text | Lines | None] = lambda: None
+) -> Iterator[str]:
+    """The text of rows: as the call chose at its first row, else as the dcmd is declared, else a plain table."""
+    for first in rows:
+        rows = chain((first,), rows)
+        break
+    text = chosen() or entry.text
+    if isinstance(text, Text):
+        return _template(text, rows, show)
+    return text(rows, show) if text else _table(rows, show)
 
 
 def _template(text: Text, rows: Iterable[Row], show: Show) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmdebug import render, shell
-from vmdebug.dcmd import Call, Dcmd, Registry, Row
+from vmdebug.dcmd import Call, Dcmd, Lines, Registry, Row, Text
 from vmdebug.errors import DebuggerError, ImageError, LanguageError, UsageError
 from vmdebug.guests.base import Guest
 from vmdebug.lang import tree
@@ -96,6 +96,7 @@ class Runner(State):
         self.finished = False
         self.status = OK
         self.collected: list[Row] | None = None  # where rows go that are not printed
+        self.chosen_text: Text | Lines | None = None  # how the rows that come want to be printed
         self.raising = False  # errors are raised, not told
         self.frames: list[Frame] = []
         self._command_line: Sequence[Bound] = ()  # what a bare expression repeats
@@ -252,7 +253,7 @@ class Runner(State):
             if self.collected is not None:
                 self.collected.extend(rows)
             else:
-                self.outlet.emit(entry, rows, self.show)
+                self.outlet.emit(entry, rows, self.show, self._take_text)
 
     def _to_shell(self, entry: Dcmd | None, rows: Iterator[Row] | None, pipe: ShellText) -> None:
         lines = self._lines(entry, rows)
@@ -280,9 +281,13 @@ class Runner(State):
             if self.outlet.json:
                 yield "".join(render.json_parts(entry, rows, lambda: self.outlet.errors)).rstrip("\n")
             else:
-                yield from (render.safe(line) for line in render.lines(entry, rows, self.show))
+                yield from (render.safe(line) for line in render.lines(entry, rows, self.show, self._take_text))
         finally:
             self.show.in_shell = False
+
+    def _take_text(self) -> Text | Lines | None:
+        chosen, self.chosen_text = self.chosen_text, None
+        return chosen
 
     def _following_dot(self, cause: str) -> int:
         following = self.dot + self.increment

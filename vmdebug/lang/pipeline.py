@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vmdebug.dcmd import Call, Dcmd, Row, Sitting
+from vmdebug.dcmd import Call, Dcmd, Lines, Row, Sitting, Text
 from vmdebug.errors import Abort, DebuggerError, ImageError, UsageError
 from vmdebug.lang.flags import split_flags
 from vmdebug.lang.numbers import MASK, SIGN
@@ -47,6 +47,7 @@ class Host(Sitting, Protocol):
     increment: int
     last_address: int
     status: int
+    chosen_text: Text | Lines | None
 
     def report(
         self,
@@ -205,6 +206,8 @@ class Pipeline:
             self._prepare(call, self._stages[number])
             rows = call.dcmd.run(call)
             for row in rows if rows is not None else ():
+                if call.text is not None and not call.piped:
+                    self._host.chosen_text = call.text
                 yield row, {**bound, **call.bound} if call.bound else bound
                 if self._stopped:
                     break
