@@ -1,8 +1,8 @@
 """What the ELF cores of machines share: PT_LOADs by physical address as extents, and what to say of them.
 
 A p_filesz below p_memsz means that the rest is zero, by the rule of ELF; but `makedumpfile -E` leaves out pages of any
-content that way, which shows in segments that touch. A segment without any bytes was left out (an offset of all ones:
-QEMU, dump/dump.c).
+content that way, which shows in segments that touch. A segment without any bytes was left out (QEMU,
+dump/dump.c, gives it an offset of all ones).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,6 @@ from formats.elf import EM_386, EM_X86_64, Header, Segment
 from formats.extents import Extent, clipped, disjoint
 from formats.image import Fact, PageState
 
-LEFT_OUT = (1 << 64) - 1, (1 << 32) - 1
 MACHINES = {EM_386: "i386", EM_X86_64: "x86-64"}
 SHOWN_RANGES = 8
 
@@ -29,7 +28,7 @@ def is_filtered(loads: Sequence[Segment]) -> bool:
 
 
 def _each_extent(load: Segment, size: int, rest: PageState) -> Iterator[Extent]:
-    if not load.filesz or (load.offset in LEFT_OUT):
+    if not load.filesz:
         yield from clipped(Extent(load.paddr, load.memsz, None, PageState.EXCLUDED), size)
         return
     stored = min(load.filesz, load.memsz) if load.memsz else load.filesz

@@ -98,9 +98,7 @@ def _read_descriptor(source: Source, notes: Sequence[Note]) -> tuple[int, list[F
 def _read_vcpus(notes: Sequence[Note], version: int, warnings: list[str]) -> list[Vcpu]:
     found = [note.data for note in notes if note.owner == CPU_OWNER and note.type == CPU_TYPE][:MAX_VCPUS]
     if found and version < WITH_REGISTERS:
-        warnings.append(
-            f"format version {version:#x}: the processors' state is VirtualBox's internal one: no registers"
-        )
+        warnings.append(f"format version {version:#x}: the processors' state is in VirtualBox's own form: no registers")
         return []
     vcpus = []
     for number, data in enumerate(found):
