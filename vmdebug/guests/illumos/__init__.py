@@ -12,12 +12,18 @@ whatis      what an address belongs to        dmods    which modules mdb knows
 Specified in: the headers of illumos; ctf.h for types. Structures are read by the kernel's own type data.
 """
 
-from vmdebug.guests.illumos.kernel import Illumos
-from vmdebug.targets.target import Target
+from typing import TYPE_CHECKING
 
-__all__ = ["Illumos", "find"]
+from vmdebug.guests.illumos.debug_info import read_debug_info
+
+if TYPE_CHECKING:
+    from vmdebug.guests.illumos.kernel import Illumos
+    from vmdebug.targets.target import Target
 
 
-def find(target: Target) -> Illumos:
+def find(target: "Target") -> "Illumos":
     """The illumos kernel in an image; NotIllumos says why there is none."""
-    return Illumos.find(target)
+    info = read_debug_info(target)
+    from vmdebug.guests.illumos.kernel import Illumos
+
+    return Illumos.find(target, info)

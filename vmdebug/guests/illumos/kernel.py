@@ -1,29 +1,29 @@
-"""Illumos: the kernel's identity, symbols and types, and reading its structures and variables by their names."""
+"""Illumos: the kernel's identity, symbols and types, and reading its structures and variables by their names.
+
+What only some questions need is imported by the method that answers them: the kernel's identity needs no types.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, NoTarget, ReadFailed
 from vmdebug.guests.base import Guest, Status
-from vmdebug.guests.illumos.cpus import find_cpu
-from vmdebug.guests.illumos.debug_info import DebugInfo, read_debug_info
+from vmdebug.guests.illumos.debug_info import DebugInfo
 from vmdebug.guests.illumos.dmods import has_debugger_module
-from vmdebug.guests.illumos.htables import PageTables
-from vmdebug.guests.illumos.modules import Area, Layout, Module, Reader, differing, read_linkage
-from vmdebug.guests.illumos.panic import find_registers
-from vmdebug.guests.illumos.stacks import each_call
-from vmdebug.guests.memory import MAX_TABLE, decode, read_sparse, read_word
-from vmdebug.symbols.elf import ElfPart, MergedPart, Tables, each_entry
+from vmdebug.guests.illumos.modules import Area, Layout, Module, Reader, read_linkage
+from vmdebug.guests.memory import decode, read_sparse, read_word
+from vmdebug.symbols.elf import ElfPart, MergedPart, Tables
 from vmdebug.symbols.table import Symbol, SymbolTable
 from vmdebug.targets.target import Target
-from vmdebug.types.ctf import CtfModule, CtfTypes
-from vmdebug.types.errors import CtfError
-from vmdebug.types.source import EmptyTypes, TypeSource
-from vmdebug.types.typed import Objects
+from vmdebug.types.source import TypeSource
 from vmdebug.unwind.frames import Frame
 
-PARENT = "genunix"
+if TYPE_CHECKING:
+    from vmdebug.guests.illumos.htables import PageTables
+    from vmdebug.types.typed import Objects
+
 UTSNAME = ("sysname", "nodename", "release", "version", "machine")
 NAME_SIZE = 257  # SYS_NMLN
 UUID_SIZE = 37  # characters of a UUID and a NUL
@@ -55,9 +55,8 @@ class Illumos:
         self._page_tables: dict[int, PageTables] = {}
 
     @classmethod
-    def find(cls, target: Target) -> "Illumos":
-        """The kernel that debug_info names; NotIllumos says why there is none."""
-        info = read_debug_info(target)
+    def find(cls, target: Target, info: DebugInfo) -> "Illumos":
+        """The kernel that debug_info names; NotIllumos says why its modules cannot be found."""
         warnings: list[str] = []
         return cls(target, info, Reader(target.read, warnings.append, Layout()).modules(info.modules), warnings)
 
@@ -86,12 +85,13 @@ class Illumos:
 
     @cached_property
     def symbols(self) -> SymbolTable:
-        parts = self._parts
+        parts = self.parts
         why = "" if any(module.symbols.size for module in self.found) else "no module of the kernel has a symbol table"
         return SymbolTable(MergedPart("", parts=parts), list(parts), why=why)
 
     @cached_property
-    def _parts(self) -> Sequence[ElfPart]:
+    def parts(self) -> Sequence[ElfPart]:
+        """The symbol table of each module."""
         return [ElfPart(module.name, load=partial(self._tables, module)) for module in self.found]
 
     def _tables(self, module: Module) -> Tables:
@@ -125,36 +125,15 @@ class Illumos:
 
     @cached_property
     def types(self) -> TypeSource:
-        """The type data of the modules, genunix's first: all others build on it."""
-        if self.symbols.find("ctf_arena") is None:
-            return EmptyTypes("the kernel keeps none: it has no symbol ctf_arena")
-        ordered = sorted(self.found, key=lambda module: module.name != PARENT)
-        sources = [self._source(module) for module in ordered if module.types.size]
-        return CtfTypes(sources) if sources else EmptyTypes("no module of the kernel has type data")
+        from vmdebug.guests.illumos.types import find_types
 
-    def _source(self, module: Module) -> CtfModule:
-        part = self._part(module.name)
-        return CtfModule(
-            module.name,
-            partial(self._read_types, module),
-            lambda: part.tables.strings,
-            lambda: each_entry(part.tables),
-        )
-
-    def _part(self, name: str) -> ElfPart:
-        return next(part for part in self._parts if part.name == name)
-
-    def _read_types(self, module: Module) -> bytes:
-        if module.types.size > MAX_TABLE:
-            raise CtfError(module.name, f"its size is said to be {module.types.size:#x} bytes")
-        try:
-            return self.target.read(module.types.base, module.types.size)
-        except ReadFailed as err:
-            raise CtfError(module.name, str(err)) from err
+        return find_types(self)
 
     @cached_property
-    def objects(self) -> Objects:
+    def objects(self) -> "Objects":
         """The kernel's structures, by the names of their types."""
+        from vmdebug.types.typed import Objects
+
         return Objects(self.types, self.target.read)
 
     def follow(self, kind: str, member: str) -> Callable[[int], int]:
@@ -162,19 +141,27 @@ class Illumos:
         offset = self.objects.offsetof(kind, member)
         return lambda address: read_word(self.target.read, address + offset)
 
-    def page_tables(self, space: int | None = None) -> PageTables:
+    def page_tables(self, space: int | None = None) -> "PageTables":
         """The page tables of an address space (a struct as), the kernel's own if none is given."""
+        from vmdebug.guests.illumos.htables import PageTables
+
         space = self.symbol("kas").value if space is None else space
         return self._page_tables.setdefault(space, PageTables(self, space))
 
     @property
     def registers(self) -> Mapping[str, int]:
+        from vmdebug.guests.illumos.panic import find_registers
+
         return find_registers(self) or self.target.registers
 
     def cpu_id(self, cpu: int) -> int:
+        from vmdebug.guests.illumos.cpus import find_cpu
+
         return find_cpu(self, cpu).id
 
     def frames(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
+        from vmdebug.guests.illumos.stacks import each_call
+
         return each_call(self, registers, arguments)
 
     @cached_property
@@ -223,29 +210,17 @@ class Illumos:
 
     @property
     def evidence(self) -> Sequence[Fact]:
+        from vmdebug.guests.illumos.types import each_fact
+
         loaded = [module for module in self.found if module.symbols.size]
         count = sum(module.symbol_count for module in loaded)
         return [
             Fact("guest", "illumos", f"debug_info at {self.info.at:#x}"),
             Fact("modules", str(len(self.found)), f"modctl ring from {self.info.modules:#x}"),
             Fact("symbols", str(count), f"section headers of {len(loaded)} modules"),
-            *self._type_facts(),
+            *each_fact(self),
             *(Fact("warning", warning, "modules") for warning in self.warnings),
         ]
-
-    def _type_facts(self) -> Sequence[Fact]:
-        """What the type data is, and whether it agrees with the offsets that the module list was read by."""
-        if self.types.why:
-            return [Fact("types", "none", self.types.why)]
-        count = sum(module.types.size > 0 for module in self.found)
-        facts = [Fact("types", f"{count} modules", f"CTF in memory; {PARENT}'s is the parent of the others")]
-        try:
-            wrong = differing(Layout(), self.objects.offsetof)
-            facts.append(Fact("module layout", "; ".join(wrong) or "as known", f"compared with {PARENT}'s types"))
-        except DebuggerError as err:
-            facts.append(Fact("module layout", "not verified", str(err)))
-        problems = self.types.problems if isinstance(self.types, CtfTypes) else ()
-        return [*facts, *(Fact("warning", problem, "types") for problem in problems)]
 
 
 def illumos(guest: Guest) -> Illumos:
