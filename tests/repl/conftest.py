@@ -1,9 +1,9 @@
 """`terminal(...)`: the debugger on a real pseudo-terminal, typed at and read like a person would."""
 
+import codecs
 import fcntl
 import os
 import pty
-import re
 import select
 import signal
 import struct
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.repl.emulator import Screen
+from vmdebug.repl.pager import QUESTION
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30  # seconds, for machines that are slow and busy
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][0-9A-B]|\x1b[=>78M]|\x1b\][^\x07]*\x07")
-UNFINISHED = re.compile(r"\x1b[^@-Z\\^-~]*$|\x1b\[[0-9;? -/]*$")
 
 PLUGIN = '''
 """Dcmds that do what a test needs."""
@@ -86,30 +87,29 @@ def window(call):
 
 
 class Terminal:
-    """A process on its own terminal. Everything waits for text, for as long as PATIENCE; nothing sleeps."""
+    """A process on its own terminal. Everything waits for what is to be seen, up to PATIENCE; nothing sleeps.
 
-    def __init__(self, words, env, rows=24, columns=80, cwd=None):
-        self.fd, slave = pty.openpty()
+    `at` is the row of the last prompt that was waited for: what a command printed stands below it.
+    """
+
+    def __init__(self, words, env, rows, columns, cwd):
+        self.fd, self.slave = pty.openpty()
+        self.screen = Screen(rows, columns)
         self.raw = ""
-        self.seen = 0  # of the plain text, how much expect() has passed
-        self.resize(rows, columns, tell=False)
-        self.modes = termios.tcgetattr(slave)
+        self.at = self.asked = -1
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.resize(rows, columns)
+        self.modes = self.modes_now()
         self.process = subprocess.Popen(
             words,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
             env=env,
             cwd=cwd,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
-        self.slave = slave
-
-    @property
-    def text(self):
-        """What was written, without the sequences that colour and move."""
-        return ESCAPES.sub("", UNFINISHED.sub("", self.raw))
 
     def send(self, text):
         os.write(self.fd, text.encode())
@@ -117,30 +117,47 @@ class Terminal:
     def line(self, text):
         self.send(text + "\r")
 
-    def expect(self, wanted, what=re.escape):
-        """Wait for a text and go behind it; what stood before it."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            text = self.text
-            found = re.compile(what(wanted)).search(text, self.seen)
-            if found:
-                before, self.seen = text[self.seen : found.start()], found.end()
-                return before
-            if not self.read(deadline - time.monotonic()):
-                raise AssertionError(f"no {wanted!r} in {text[self.seen :]!r}")
-
-    def match(self, pattern):
-        """expect() of a regular expression."""
-        return self.expect(pattern, what=str)
-
-    def prompt(self):
-        """Wait until a line is read; what was written before."""
-        return self.match(r"(?<![>\S])> ")
-
     def run(self, text):
-        """Type a line at the prompt; what it prints up to the next."""
+        """Type a line at the prompt; what it prints before the next."""
         self.line(text)
         return self.prompt()
+
+    def prompt(self, text="> "):
+        """Wait until a line is wanted; what was printed since the last time."""
+        return self.stop(text, lambda row: row > self.at)
+
+    def typed(self, text, prompt="> "):
+        """Wait until the line being edited looks like this."""
+        self.wait(lambda: self.screen.line(self.screen.row) == (prompt + text).rstrip(), f"the line {text!r}")
+
+    def question(self, text=QUESTION):
+        """Wait until the pager asks; the page before it."""
+        page = self.stop(text, lambda row: row > max(self.at, self.asked))
+        self.asked = self.at
+        self.at -= 1  # the question gives way to the next page
+        return page
+
+    def see(self, text):
+        """Wait until a text stands in or below the line that was typed."""
+        self.wait(lambda: text in self.screen.between(max(self.at, 0), len(self.screen.lines)), repr(text))
+
+    def stop(self, text, fits):
+        """Wait until the cursor stands behind a text at the beginning of a fitting row."""
+        screen = self.screen
+        self.wait(
+            lambda: fits(screen.row) and screen.column == len(text) and screen.line(screen.row) == text.rstrip(),
+            f"the prompt {text!r}",
+        )
+        shown = screen.between(self.at + 1, screen.row)
+        self.at = screen.row
+        return shown
+
+    def wait(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if not self.read(deadline - time.monotonic()):
+                below = self.screen.between(max(self.at, 0), len(self.screen.lines))
+                raise AssertionError(f"waited for {what} and saw:\n{below}")
 
     def read(self, seconds):
         """Take what was written; False at the end of it or of the time."""
@@ -150,10 +167,13 @@ class Terminal:
             data = os.read(self.fd, 65536)
         except OSError:
             return False
-        self.raw += data.decode("utf-8", "replace")
+        text = self.decoder.decode(data)
+        self.raw += text
+        self.screen.feed(text)
         return bool(data)
 
-    def resize(self, rows, columns, tell=True):
+    def resize(self, rows, columns):
+        self.screen.rows, self.screen.columns = rows, columns
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def modes_now(self):

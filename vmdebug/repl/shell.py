@@ -69,7 +69,7 @@ class Shell:
         self._follow_window()
         if self._pager:
             self._pager.restart()
-        self._session.run(text, SOURCE)
+        self._session.run(f"{text}\n", SOURCE)
         return True
 
     def _answer_end(self) -> None:
