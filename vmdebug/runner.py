@@ -246,6 +246,7 @@ class Runner(State):
 
     def _finish(self, entry: Dcmd | None, items: Iterator[Item] | None, pipe: ShellText | None) -> None:
         """The end of a pipeline: printed, collected, or handed to a shell command."""
+        self.chosen_text = None
         rows = (row for row, _ in items) if items is not None else None
         if pipe is not None:
             self._to_shell(entry, rows, pipe)

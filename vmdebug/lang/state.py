@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from formats.frames import PAGE_SIZE
 from vmdebug.dcmd import Registry
-from vmdebug.disasm import LONGEST, Instruction, decode
+from vmdebug.disasm import LONGEST, Instruction, Names, decode
 from vmdebug.errors import DebuggerError, LanguageError, NoTarget, ReadFailed, UnknownObject, UnknownSymbol
 from vmdebug.guests.base import Guest
 from vmdebug.lang.expressions import evaluate
@@ -142,7 +142,13 @@ class State:
 
     def instruction(self, address: int, read: Callable[[int, int], bytes]) -> Instruction:
         """The instruction at an address, by the current disassembler."""
-        return decode(self.disassembler, self._code(address, read), address)
+        data = self._code(address, read)
+        return decode(self.disassembler, data, address, self.names, self.settings.intel)
+
+    @property
+    def names(self) -> Names:
+        """How operands of instructions name addresses."""
+        return Names(self.show.symbol, self.show.symbol_or_empty)
 
     @property
     def disassembler(self) -> str:
