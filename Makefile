@@ -8,8 +8,9 @@ READY := $(VENV)/.ready
 .PHONY: demo test lint bench clean
 
 demo: $(READY)
-	@$(BIN)/vmdebug fixture make demo -o build-demo/core.domu --quiet
-	@cd build-demo && ../$(BIN)/python -m bench.transcript core.domu
+	@mkdir -p build-demo
+	@$(BIN)/vmdebug fixture make demo -o build-demo/core.domu > build-demo/made.txt
+	@cd build-demo && PYTHONPATH=.. ../$(BIN)/python -m bench.transcript core.domu
 
 test: $(READY)
 	$(BIN)/pytest
