@@ -18,7 +18,7 @@ SECTION = "cpu"
 MAX_VCPUS = 1 << 14
 FLAGS_MASK = 0x00FF_FF00  # descriptor bits 8 to 23; the low byte is part of the base
 EFER_KNOWN = 0x0020_FD01  # SCE, LME, LMA, NXE, SVME, LMSLE, FFXSR, TCE, AIBRSE
-CR0_PE = 1
+CR0_KNOWN = 0xE005_003F  # PG, CD, NW, AM, WP, NE, ET, TS, EM, MP, PE
 
 GENERAL = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{number}" for number in range(8, 16)))
 SINGLE = {
@@ -148,4 +148,5 @@ def _plausible(registers: Mapping[str, int]) -> bool:
     if "kernel_gs_base" not in registers:
         return False
     efer = registers["efer"]
-    return bool(registers["cr0"] & CR0_PE) and not efer & ~EFER_KNOWN and registers["idt_limit"] <= 0xFFFF
+    cr0 = registers["cr0"]
+    return bool(cr0) and not cr0 & ~CR0_KNOWN and not efer & ~EFER_KNOWN and registers["idt_limit"] <= 0xFFFF

@@ -22,6 +22,8 @@ FIRMWARE = ("system.flash0", "system.flash1")  # the first ends at 4 GiB, the se
 OLD_FIRMWARE = ("pc.bios",)
 MAIN = "pc.ram"
 NOT_MAIN = re.compile(r".*/.*|.*\.(rom|vram|bios|flash\d*)|vga\..*|mem\d+|dimm.*|nvdimm.*")
+MICROVM = "microvm"
+ALIAS = 128 << 10  # of the firmware, at most
 HYPERTRANSPORT = 0xFD_0000_0000  # AMD hosts move upper memory that would reach this to 1 TiB
 
 
@@ -84,7 +86,7 @@ def split_by_machine(machine: str, total: int) -> Split:
     """What the machine type does by itself with so much memory."""
     if "q35" in machine:
         limit, below = 0xB000_0000, 0x8000_0000
-    elif machine.startswith("microvm"):
+    elif machine.startswith(MICROVM):
         limit = below = 0xC000_0000
     elif re.search(r"-[01]\.\d+$", machine):
         limit = below = 0xE000_0000
@@ -122,6 +124,8 @@ def place(blocks: Sequence[Block], split: Split | None, machine: str) -> Placeme
         pieces += _split_block(block, at, split.below)
         at += block.length
     firmware = _firmware(blocks, split.below)
+    if machine.startswith(MICROVM):
+        pieces = _with_alias(pieces, firmware)
     pieces += firmware
     placed = {piece.page for piece in firmware} | {block.first for block in main}
     unplaced = [block for block in blocks if block.first not in placed]
@@ -138,6 +142,21 @@ def _firmware(blocks: Sequence[Block], floor: int) -> Sequence[Piece]:
             end -= block.count << PAGE_SHIFT
             pieces.append(Piece(end >> PAGE_SHIFT, block.count, block.first))
     return pieces
+
+
+def _with_alias(main: Sequence[Piece], firmware: Sequence[Piece]) -> list[Piece]:
+    """Main memory with the end of the firmware below 1 MiB, where a microvm has it; a PC has memory there."""
+    if not firmware or not main or main[0].count < MIB >> PAGE_SHIFT:
+        return list(main)
+    bios, low = firmware[0], main[0]
+    count = min(bios.count, ALIAS >> PAGE_SHIFT)
+    start, end = (MIB >> PAGE_SHIFT) - count, MIB >> PAGE_SHIFT
+    return [
+        Piece(low.pfn, start, low.page),
+        Piece(start, count, bios.page + bios.count - count),
+        Piece(end, low.count - end, low.page + end),
+        *main[1:],
+    ]
 
 
 def _split_block(block: Block, at: int, below: int) -> Sequence[Piece]:

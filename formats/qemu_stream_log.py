@@ -76,56 +76,64 @@ class Log:
 
 
 def _last_of_each(log: Log) -> Runs:
+    """The runs where entries overlap: each is cut where another begins or ends, and of equal pieces the last holds."""
     import numpy as np
 
-    entry_kind = np.frombuffer(log.kind, dtype=np.uint8)
-    counts = np.frombuffer(log.count, dtype=np.uint64).astype(np.int64)
-    entry = np.repeat(np.arange(len(counts)), counts)
-    within = (np.arange(len(entry)) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.uint64)
-    kind = entry_kind[entry]
-    page = np.frombuffer(log.first, dtype=np.uint64)[entry] + within
-    place = np.frombuffer(log.place, dtype=np.uint64)[entry] + within * np.where(kind == Kind.DATA, STRIDE, 0).astype(
-        np.uint64
-    )
-    order = np.argsort(page, kind="stable")
-    page, place, kind = page[order], place[order], kind[order]
-    last = _last_whole(page, kind)
-    delta = kind == Kind.XBZRLE
-    delta &= np.arange(len(page)) > last
-    deltas = array("Q", page[delta].tobytes()), array("Q", place[delta].tobytes())
-    whole = np.unique(last[last >= 0])
-    return _joined(page[whole], place[whole], kind[whole], deltas)
+    first, count = np.frombuffer(log.first, dtype=np.uint64), np.frombuffer(log.count, dtype=np.uint64)
+    bounds = _distinct(np.concatenate((first, first + count)))
+    low, high = np.searchsorted(bounds, first), np.searchsorted(bounds, first + count)
+    entry = np.repeat(np.arange(len(first)), high - low)
+    piece = np.arange(len(entry)) - np.repeat(np.cumsum(high - low) - high, high - low)
+    order = np.argsort(piece, kind="stable")
+    entry, piece = entry[order], piece[order]
+    kind = np.frombuffer(log.kind, dtype=np.uint8)[entry]
+    step = np.where(kind == Kind.DATA, STRIDE, 0).astype(np.uint64)
+    place = np.frombuffer(log.place, dtype=np.uint64)[entry] + (bounds[piece] - first[entry]) * step
+    last = _last_whole(piece, kind)
+    delta = (kind == Kind.XBZRLE) & (np.arange(len(piece)) > last)
+    deltas = _column(bounds[piece[delta]]), _column(place[delta])
+    whole = _distinct(last[last >= 0])
+    start = bounds[piece[whole]]
+    return _joined(start, bounds[piece[whole] + 1] - start, place[whole], kind[whole], deltas)
 
 
-def _last_whole(page: "NDArray[np.uint64]", kind: "NDArray[np.uint8]") -> "NDArray[np.int64]":
-    """For each record, by page and time, the index of its page's last record that is no delta; -1 if there is none."""
+def _last_whole(piece: "NDArray[Any]", kind: "NDArray[Any]") -> "NDArray[np.int64]":
+    """For each record, sorted by piece and time, the index of its piece's last record that is no delta, or -1."""
     import numpy as np
 
-    index = np.arange(len(page))
-    begins = np.concatenate(([True], page[1:] != page[:-1]))
-    group = np.cumsum(begins) - 1
+    group = np.cumsum(np.concatenate(([True], piece[1:] != piece[:-1]))) - 1
     latest = np.full(int(group[-1]) + 1, -1, dtype=np.int64)
     whole = kind != Kind.XBZRLE
-    np.maximum.at(latest, group[whole], index[whole])
+    latest[group[whole]] = np.flatnonzero(whole)  # of several, the last one stays
     found: NDArray[np.int64] = latest[group]
     return found
 
 
-def _joined(page: "NDArray[Any]", place: "NDArray[Any]", kind: "NDArray[Any]", deltas: tuple[Any, Any]) -> Runs:
-    """Single pages, rising, as runs."""
+def _joined(
+    start: "NDArray[Any]", count: "NDArray[Any]", place: "NDArray[Any]", kind: "NDArray[Any]", deltas: tuple[Any, Any]
+) -> Runs:
+    """Pieces, rising, as runs: those that continue each other are one."""
     import numpy as np
 
-    if not len(page):
+    if not len(start):
         return Runs((), (), (), (), *deltas)
-    step = np.where(kind == Kind.DATA, STRIDE, 0).astype(np.uint64)
-    joins = (page[1:] == page[:-1] + np.uint64(1)) & (kind[1:] == kind[:-1]) & (place[1:] == place[:-1] + step[:-1])
+    step = np.where(kind == Kind.DATA, STRIDE, 0).astype(np.uint64) * count
+    joins = (start[1:] == start[:-1] + count[:-1]) & (kind[1:] == kind[:-1]) & (place[1:] == place[:-1] + step[:-1])
     joins &= kind[1:] != Kind.ZLIB
     heads = np.concatenate(([0], np.flatnonzero(~joins) + 1))
-    counts = np.diff(np.concatenate((heads, [len(page)])))
+    counts = np.add.reduceat(count, heads)
     return Runs(
-        array("Q", page[heads].tobytes()),
-        array("Q", counts.astype(np.uint64).tobytes()),
-        array("Q", place[heads].tobytes()),
-        array("B", kind[heads].tobytes()),
-        *deltas,
+        _column(start[heads]), _column(counts), _column(place[heads]), array("B", kind[heads].tobytes()), *deltas
     )
+
+
+def _distinct(numbers: "NDArray[Any]") -> "NDArray[Any]":
+    """The numbers sorted, each once."""
+    import numpy as np
+
+    numbers = np.sort(numbers)
+    return numbers[np.concatenate(([True], numbers[1:] != numbers[:-1]))] if len(numbers) else numbers
+
+
+def _column(numbers: "NDArray[Any]") -> "array[int]":
+    return array("Q", numbers.astype("uint64").tobytes())

@@ -27,6 +27,7 @@ MAX_NAME = 256
 MAX_CAPABILITIES = 256
 MAX_PACKED = 2 * PAGE_SIZE
 ZERO_RECORD = 9  # a word and the byte that fills the page
+FEW = 4096  # records that are looked at one by one before numpy is worth its import
 PROGRESS_STEP = 1 << 26
 
 SkipDevice = Callable[[int], int | None]  # the start of a device section, the place behind it if that is known
@@ -251,19 +252,13 @@ class _Walk:
             return 0
         view, start = self.cursor.window(size)
         limit = block.first + (block.length >> PAGE_SHIFT) - page
-        last = min(len(view) - size, start + size * (limit - 1))
+        room = min((len(view) - start) // size, limit)
         word = (page - block.first << PAGE_SHIFT) | flag | CONTINUE
-        at, unpack = start, U64.unpack_from
-        if flag == PAGE:
-            while at <= last and unpack(view, at)[0] == word:
-                at += STRIDE
-                word += PAGE_SIZE
-        else:
-            while at <= last and unpack(view, at)[0] == word and not view[at + 8]:
-                at += ZERO_RECORD
-                word += PAGE_SIZE
-        self.cursor.at += at - start
-        return (at - start) // size
+        count = count_records(view, start, min(room, FEW), word, size)
+        if count == FEW:
+            count += count_many(view, start + FEW * size, room - FEW, word + FEW * PAGE_SIZE, size)
+        self.cursor.at += count * size
+        return count
 
     def _packed(self, kind: int, page: int, at: int) -> None:
         cursor = self.cursor
@@ -279,3 +274,30 @@ class _Walk:
             raise cursor.damaged(f"compressed page of {size} bytes", at)
         cursor.skip(size)
         self.log.add(page, 1, place, Kind.XBZRLE if kind == XBZRLE else Kind.ZLIB)
+
+
+def count_records(view: memoryview, at: int, room: int, word: int, size: int) -> int:
+    """How many records from `at` on are of consecutive pages, the first with this word; zero pages filled with zero."""
+    unpack, end, start = U64.unpack_from, at + room * size, at
+    if size == ZERO_RECORD:
+        while at < end and unpack(view, at)[0] == word and not view[at + 8]:
+            at += ZERO_RECORD
+            word += PAGE_SIZE
+    else:
+        while at < end and unpack(view, at)[0] == word:
+            at += size
+            word += PAGE_SIZE
+    return (at - start) // size
+
+
+def count_many(view: memoryview, at: int, room: int, word: int, size: int) -> int:
+    """The same for many records, by numpy."""
+    import numpy as np
+
+    if room <= 0:
+        return 0
+    words = np.ndarray((room,), ">u8", view, at, (size,))
+    good = words == np.arange(word, word + room * PAGE_SIZE, PAGE_SIZE, dtype=np.uint64)
+    if size == ZERO_RECORD:
+        good &= np.ndarray((room,), np.uint8, view, at + 8, (size,)) == 0
+    return room if good.all() else int(good.argmin())
