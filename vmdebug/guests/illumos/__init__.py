@@ -7,6 +7,8 @@ panic       the registers of a panic
 stacks      frames with the arguments that their functions saved
 cpus        the cpus, time        threads     threads and processes
 events      event channels        htables     page tables as the kernel keeps them
+frames      machine frames and the kernel's own numbers
+types       where the type data is
 whatis      what an address belongs to        dmods    which modules mdb knows
 
 Specified in: the headers of illumos; ctf.h for types. Structures are read by the kernel's own type data.

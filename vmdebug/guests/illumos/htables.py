@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from formats.frames import PAGE_SHIFT, Gfn, Maddr, Pfn
+from formats.frames import PAGE_SHIFT, Gfn, Pfn
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.frames import FrameMap
 from vmdebug.guests.memory import each_link
 from vmdebug.paging import FRAME, LARGE, PRESENT
 from vmdebug.types.typed import Typed
@@ -62,6 +63,7 @@ class PageTables:
     def __init__(self, guest: "Illumos", space: int) -> None:
         self.guest = guest
         self.space = space  # the struct as
+        self._frames = FrameMap(guest)
         self._failed: DebuggerError | None = None
 
     def find(self, vaddr: int) -> Frame:
@@ -76,8 +78,8 @@ class PageTables:
             raise NoHtable(vaddr, int(self._hat))
         shift = self._shifts[lowest.level]
         address = lowest.pte & FRAME & ~((1 << shift) - 1)
-        pfn = Pfn(self.guest.target.paddr_of(Maddr(address)) >> PAGE_SHIFT)
-        return Frame(Gfn(address >> PAGE_SHIFT), pfn, 1 << shift, entries)
+        gfn = Gfn(address >> PAGE_SHIFT)
+        return Frame(gfn, self._frames.pfn_of(gfn), 1 << shift, entries)
 
     @property
     def machine(self) -> bool:
@@ -96,11 +98,10 @@ class PageTables:
 
     def _pte(self, address: int, index: int) -> int:
         htable = self.guest.objects.at("htable_t", address)
-        target = self.guest.target
         if htable["ht_flags"] & IN_HAT and (kept := self._kept_in_hat):
-            data = target.read(kept + index * WORD, WORD)
+            data = self.guest.target.read(kept + index * WORD, WORD)
         else:
-            data = target.read_physical((htable["ht_pfn"] << PAGE_SHIFT) + index * WORD, WORD)
+            data = self._frames.read(Pfn(htable["ht_pfn"]), index * WORD, WORD)
         return int.from_bytes(data, "little")
 
     @cached_property
