@@ -65,6 +65,17 @@ def complain(text: str) -> None:
     print(f"vmdebug: {safe}", file=sys.stderr)
 
 
+def show_progress(what: str, done: int, total: int) -> None:
+    """One line on the terminal that is written over, and wiped at the end."""
+    share = f"{100 * done // total:3d} %" if total else ""
+    line = f"{what} {share}" if done < total else ""
+    print(f"\r{line:<60}", end="" if line else "\r", file=sys.stderr, flush=True)
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress: stderr is no terminal."""
+
+
 def _tell(action: str) -> int:
     if action == "version":
         print(f"vmdebug {__version__}")
@@ -99,11 +110,18 @@ def _sit(options: Options) -> int:
 
 def open_target(options: Options) -> tuple["Target", "Guest"]:
     """The image that the operands name, as a target, and the guest found in it."""
+    from formats.cache import default_folder
     from formats.opener import open_image
     from vmdebug.guests import find_guest
     from vmdebug.targets.target import Target
 
-    target = Target(open_image(*options.operands))
+    image = open_image(
+        *options.operands,
+        allow_backing=options.allow_backing,
+        cache_dir=default_folder() if options.cache else None,
+        progress=show_progress if sys.stderr.isatty() else silent,
+    )
+    target = Target(image)
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
     return target, find_guest(target)
