@@ -124,7 +124,7 @@ def _table(rows: Iterable[Row], show: Show) -> Iterator[str]:
         if not is_dataclass(row):
             yield str(row)
             continue
-        names = [each.name for each in fields(row)]
+        names = shown_names(row)
         if first:
             yield " ".join(f"{name.upper():<16}" for name in names).rstrip()
         first = False
@@ -135,6 +135,11 @@ def cell(row: Row, name: str) -> str:
     """One field as plain text: addresses in hex, nothing as `-`."""
     value = to_json(getattr(row, name), hints(type(row)).get(name))
     return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def shown_names(row: Row) -> Sequence[str]:
+    """The fields of a row that are its own; a name that begins with `_` is for its text only."""
+    return [each.name for each in fields(row) if not each.name.startswith("_")]
 
 
 def hints(row: type[Any]) -> Mapping[str, Any]:
@@ -149,7 +154,7 @@ def row_json(row: Row) -> Any:
     if not is_dataclass(row):
         return to_json(row, None)
     known = hints(type(row))
-    return {each.name.lower(): to_json(getattr(row, each.name), known.get(each.name)) for each in fields(row)}
+    return {name.lower(): to_json(getattr(row, name), known.get(name)) for name in shown_names(row)}
 
 
 def to_json(value: Any, hint: Any) -> Any:
