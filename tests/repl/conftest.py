@@ -194,34 +194,67 @@ class Terminal:
         os.close(self.slave)
 
 
-@pytest.fixture
-def home(tmp_path):
-    """A home directory that the test owns."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
+class House:
+    """A home directory and a plug-in, and the terminals that were opened in it."""
+
+    def __init__(self, folder):
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.plugin = folder / "plugin.py"
+        self.plugin.write_text(PLUGIN)
+        self.opened = []
+
+    def open(self, *words, term="xterm-256color", env=None, rows=24, columns=80, command=None):
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+        ours = {"HOME": str(self.home), "TERM": term, "SHELL": "/bin/sh", "PYTHONPATH": str(ROOT)}
+        words = command or [sys.executable, "-m", "vmdebug", "-L", str(self.plugin), *words]
+        self.opened.append(Terminal(words, kept | ours | (env or {}), rows, columns, self.home))
+        return self.opened[-1]
+
+    def close(self):
+        while self.opened:
+            self.opened.pop().close()
 
 
 @pytest.fixture
-def plugin(tmp_path):
-    path = tmp_path / "plugin.py"
-    path.write_text(PLUGIN)
-    return path
+def house(tmp_path):
+    found = House(tmp_path)
+    yield found
+    found.close()
 
 
 @pytest.fixture
-def terminal(home, plugin):
-    """terminal(*words, term="xterm-256color", env={}, rows=24, columns=80): a session at its first prompt."""
-    opened = []
+def home(house):
+    return house.home
 
-    def start(*words, term="xterm-256color", env=None, rows=24, columns=80, command=None):
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV") if name in os.environ}
-        full = kept | {"HOME": str(home), "TERM": term, "SHELL": "/bin/sh", "PYTHONPATH": str(ROOT)} | (env or {})
-        words = command or [sys.executable, "-m", "vmdebug", "-L", str(plugin), *words]
-        found = Terminal(words, full, rows, columns, cwd=home)
-        opened.append(found)
-        return found
 
-    yield start
-    for found in opened:
-        found.close()
+@pytest.fixture
+def plugin(house):
+    return house.plugin
+
+
+@pytest.fixture
+def terminal(house):
+    """terminal(*words, term=..., env={}, rows=24, columns=80, command=None): a session on a terminal of its own."""
+    return house.open
+
+
+@pytest.fixture(scope="module")
+def shared_house(tmp_path_factory):
+    house = House(tmp_path_factory.mktemp("shared"))
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def screen(shared_house):
+    """A session at its prompt, shared by tests that leave no trace in it; a new one where the last test broke it."""
+    if not shared_house.opened:
+        shared_house.open().prompt()
+    found = shared_house.opened[0]
+    yield found
+    try:
+        found.send("\x03")
+        found.prompt()
+    except AssertionError:
+        shared_house.close()

@@ -17,10 +17,15 @@ class Screen:
         self.on = True
         self.pager = Pager(self.sink, key=self.press, size=lambda: self.size, enabled=lambda: self.on)
 
-    def press(self):
-        key = self.keys.pop(0)
-        if key == "\x03":
-            raise KeyboardInterrupt
+    def press(self, show, keys):
+        """What the terminal does: the question, again after ^Z; ^C interrupts; other keys are not answers."""
+        show()
+        while (key := self.keys.pop(0)) and key not in keys:
+            if key == "\x03":
+                self.pager.interrupted()
+                raise KeyboardInterrupt
+            if key == "\x1a":
+                show()
         return key
 
     def lines(self, count):
@@ -92,6 +97,36 @@ def test_the_question_is_erased():
     screen.lines(5)
 
     assert screen.sink.getvalue().endswith(f"{QUESTION}\r{' ' * len(QUESTION)}\rline 4\n")
+
+
+def test_the_question_is_shown_again_after_a_stop():
+    screen = Screen("\x1a ")
+
+    screen.lines(5)
+
+    assert screen.sink.getvalue().count(QUESTION) == 2
+
+
+def test_after_an_interrupt_nothing_is_asked_until_the_next_command():
+    screen = Screen(" ")
+    screen.lines(4)
+
+    screen.pager.interrupted()
+    screen.lines(5)
+    screen.pager.restart()
+    screen.lines(6)
+
+    assert screen.pages() == [13, 2]
+
+
+def test_an_interrupt_at_the_question_does_not_free_what_comes_next():
+    screen = Screen("\x03 ")
+    with pytest.raises(Quit):
+        screen.lines(6)
+
+    screen.lines(6)
+
+    assert screen.pages() == [4, 4, 2]
 
 
 def test_a_command_begins_with_an_empty_screen():

@@ -18,10 +18,7 @@ def numbers(text):
 
 
 class TestCommands:
-    def test_a_command_answers_and_the_next_one_too(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_a_command_answers_and_the_next_one_too(self, screen):
         assert "42" in screen.run("0t66=K")
         assert "ff" in screen.run("0t255=X")
 
@@ -58,28 +55,24 @@ class TestCommands:
 
         screen.prompt("vm% ")
 
-    def test_a_mistake_is_told_and_the_session_goes_on(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_a_mistake_is_told_and_the_session_goes_on(self, screen):
         assert "vmdebug: invalid command '::nonsense': unknown dcmd name" in screen.run("::nonsense")
         assert "42" in screen.run("0t66=K")
 
-    def test_pasted_lines_are_run_one_after_the_other(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_pasted_lines_are_run_one_after_the_other(self, screen):
         screen.send("\x1b[200~::echo first\n::echo second\x1b[201~")
         screen.see("::echo second")
         screen.send("\r")
 
         assert screen.prompt().splitlines()[-2:] == ["first", "second"]
 
+    def test_a_shell_command_has_the_terminal(self, screen):
+        assert screen.run("! tty").startswith("/dev/")
+        assert screen.run("::many ! wc -l").strip() == "64"
+
 
 class TestInterrupts:
-    def test_control_c_stops_a_command_and_keeps_the_session(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def test_control_c_stops_a_command_and_keeps_the_session(self, screen):
         screen.line("::spin")
         screen.see("spinning")
 
@@ -88,9 +81,7 @@ class TestInterrupts:
 
         assert "42" in screen.run("0t66=K")
 
-    def test_control_c_drops_the_line(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def test_control_c_drops_the_line(self, screen):
         screen.send("::echo dropped")
         screen.typed("::echo dropped")
 
@@ -127,13 +118,18 @@ class TestInterrupts:
         assert screen.end() == 128 + number
         assert screen.modes_now() == screen.modes
 
-    @pytest.mark.skipif(not shutil.which("bash"), reason="no bash, whose job control the test needs")
-    def test_control_z_suspends_and_fg_resumes(self, terminal, plugin):
+    @pytest.fixture
+    def shell(self, terminal, plugin):
+        """A shell with job control, in which the debugger was started."""
+        if not shutil.which("bash"):
+            pytest.skip("no bash, whose job control the test needs")
         shell = terminal(command=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell: "})
         shell.prompt("shell: ")
         shell.line(f"{sys.executable} -m vmdebug -L {plugin}")
         shell.prompt()
+        return shell
 
+    def test_control_z_suspends_and_fg_resumes(self, shell):
         shell.send("0t66=")
         shell.typed("0t66=")
         shell.send(CTRL["z"])
@@ -144,16 +140,47 @@ class TestInterrupts:
 
         assert "42" in shell.prompt()
 
-    def test_a_bug_in_a_dcmd_is_reported_and_the_session_goes_on(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def test_control_z_at_the_pager_asks_again_afterwards(self, shell):
+        shell.line("::many")
+        shell.question()
 
+        shell.send(CTRL["z"])
+        assert "Stopped" in shell.prompt("shell: ")
+        shell.line("fg")
+        shell.question()
+        shell.send(" ")
+
+        assert numbers(shell.question()) == list(range(23, 46))
+
+    def test_control_z_stops_a_command_that_runs(self, shell):
+        shell.line("::spin")
+        shell.see("spinning")
+
+        shell.send(CTRL["z"])
+        assert "Stopped" in shell.prompt("shell: ")
+        shell.line("fg")
+        shell.see("vmdebug")
+        shell.send(CTRL["c"])
+        shell.prompt()
+
+        assert "42" in shell.run("0t66=K")
+
+    def test_a_bug_in_a_dcmd_is_reported_and_the_session_goes_on(self, screen):
         shown = screen.run("::boom")
 
         assert "ZeroDivisionError: no such luck" in shown
         assert "internal error" in shown
         assert "VMDEBUG_TRACEBACK" in shown
         assert "Traceback" not in shown
+        assert "42" in screen.run("0t66=K")
+
+    def test_control_c_stops_a_shell_command(self, screen):
+        screen.line("! 'echo begun; sleep 1000'")
+        screen.see("\nbegun")
+
+        screen.send(CTRL["c"])
+        screen.prompt()
+
         assert "42" in screen.run("0t66=K")
 
 
@@ -177,17 +204,12 @@ class TestEditing:
             ("::echo one two" + ESC + "b" + ESC + "b" + ESC + "f" + "s", "::echo ones two"),
         ],
     )
-    def test_the_editing_keys(self, terminal, typed, line):
-        screen = terminal()
-        screen.prompt()
-
+    def test_the_editing_keys(self, screen, typed, line):
         screen.send(typed)
 
         screen.typed(line)
 
-    def test_control_l_draws_the_line_on_an_empty_screen(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def test_control_l_draws_the_line_on_an_empty_screen(self, screen):
         screen.run("::echo before")
         screen.send("::echo here")
         screen.typed("::echo here")
@@ -199,26 +221,18 @@ class TestEditing:
         assert screen.prompt().splitlines()[-1] == "here"
 
     @pytest.mark.parametrize(("key", "command"), [("[", "::step over"), ("]", "::step")])
-    def test_the_accelerators_answer_like_their_commands(self, terminal, key, command):
-        screen = terminal()
-        screen.prompt()
-
+    def test_the_accelerators_answer_like_their_commands(self, screen, key, command):
         screen.send(key)
         by_key = screen.prompt()
 
         assert by_key == screen.run(command) != ""
 
-    def test_brackets_in_a_line_are_brackets(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_brackets_in_a_line_are_brackets(self, screen):
         assert screen.run("::echo $[1+2]") == "3"
 
 
 class TestHistory:
-    def test_the_up_arrow_brings_the_last_line(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def test_the_up_arrow_brings_the_last_line(self, screen):
         screen.run("::echo one")
         screen.run("::echo two")
 
@@ -271,9 +285,7 @@ class TestHistory:
 
 
 class TestCompletion:
-    def test_tab_completes_the_only_candidate(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def test_tab_completes_the_only_candidate(self, screen):
         screen.send("::windo" + TAB)
         screen.typed("::window")
 
@@ -281,10 +293,7 @@ class TestCompletion:
 
         assert screen.prompt() == "window 24x80"
 
-    def test_tab_inserts_what_is_common_and_shows_the_candidates(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_tab_inserts_what_is_common_and_shows_the_candidates(self, screen):
         screen.send("::sta" + TAB)
         screen.see("print summary of current target")
         screen.see("print stack backtrace")
@@ -292,20 +301,14 @@ class TestCompletion:
 
         assert "command is not supported by current target" in screen.prompt()
 
-    def test_flags_are_shown_with_their_help(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_flags_are_shown_with_their_help(self, screen):
         screen.send("::many " + TAB)
         screen.typed("::many -n")
         screen.send(" 2\r")
 
         assert numbers(screen.prompt()) == [0, 1]
 
-    def test_return_before_the_candidates_are_there_runs_the_line(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_return_before_the_candidates_are_there_runs_the_line(self, screen):
         screen.send("::windo" + TAB + "\r")
 
         screen.prompt()
@@ -314,40 +317,36 @@ class TestCompletion:
 
 class TestPager:
     @pytest.fixture
-    def screen(self, terminal):
-        screen = terminal()
-        screen.prompt()
+    def asking(self, screen):
+        """At the first question of a long output."""
         screen.line("::many")
         assert numbers(screen.question()) == list(range(23))
         return screen
 
-    def test_space_shows_the_next_page(self, screen):
-        screen.send(" ")
+    def test_space_shows_the_next_page(self, asking):
+        asking.send(" ")
 
-        assert numbers(screen.question()) == list(range(23, 46))
+        assert numbers(asking.question()) == list(range(23, 46))
 
     @pytest.mark.parametrize("key", ["\r", "n"])
-    def test_return_and_n_show_a_line(self, screen, key):
-        screen.send(key)
+    def test_return_and_n_show_a_line(self, asking, key):
+        asking.send(key)
 
-        assert numbers(screen.question()) == [23]
+        assert numbers(asking.question()) == [23]
 
-    def test_c_shows_the_rest(self, screen):
-        screen.send("c")
+    def test_c_shows_the_rest(self, asking):
+        asking.send("c")
 
-        assert numbers(screen.prompt()) == list(range(23, 64))
+        assert numbers(asking.prompt()) == list(range(23, 64))
 
     @pytest.mark.parametrize("key", ["q", CTRL["c"]])
-    def test_q_and_control_c_quit_the_command(self, screen, key):
-        screen.send(key)
+    def test_q_and_control_c_quit_the_command(self, asking, key):
+        asking.send(key)
 
-        assert numbers(screen.prompt()) == []
-        assert "42" in screen.run("0t66=K")
+        assert numbers(asking.prompt()) == []
+        assert "42" in asking.run("0t66=K")
 
-    def test_q_quits_one_command_a_all_of_the_line(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_q_quits_one_command_a_all_of_the_line(self, screen):
         screen.line("::many; ::echo next")
         screen.question()
         screen.send("q")
@@ -358,15 +357,12 @@ class TestPager:
 
         assert "next" not in screen.prompt()
 
-    def test_the_question_is_erased_and_keys_are_not_echoed(self, screen):
-        screen.send("xyz ")
+    def test_the_question_is_erased_and_keys_are_not_echoed(self, asking):
+        asking.send("xyz ")
 
-        assert screen.question().splitlines()[0] == "line 23 of many"
+        assert asking.question().splitlines()[0] == "line 23 of many"
 
-    def test_every_command_begins_with_an_empty_screen(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_every_command_begins_with_an_empty_screen(self, screen):
         for _ in range(3):
             assert numbers(screen.run("::many -n 0t20")) == list(range(20))
 
@@ -470,10 +466,7 @@ class TestOptions:
 
 
 class TestScreen:
-    def test_nothing_from_a_guest_drives_the_terminal(self, terminal):
-        screen = terminal()
-        screen.prompt()
-
+    def test_nothing_from_a_guest_drives_the_terminal(self, screen):
         assert screen.run("::evil") == r"guest \033]0;owned\007 \033[2J text \23331m"
 
         assert screen.screen.bells == 0
@@ -491,8 +484,12 @@ class TestScreen:
         screen.prompt()
 
         screen.run("::echo plain")
+        screen.send("::sta" + TAB)
+        screen.see("print summary")
+        screen.send(CTRL["c"])
+        screen.prompt()
 
-        assert not re.search(r"\x1b\[[0-9;]*3[0-7][0-9;]*m", screen.raw)
+        assert not re.search(r"\x1b\[([0-9]+;)*[34][0-8][0-9;]*m", screen.raw)
 
     @pytest.mark.parametrize("name", ["dumb", "unknown", ""])
     def test_a_dumb_terminal_gets_no_sequences_at_all(self, terminal, name):

@@ -13,6 +13,7 @@ from prompt_toolkit.utils import get_cwidth
 from vmdebug.lang.output import Quit, QuitAll
 from vmdebug.repl.terminal import Size, harmless
 
+KEYS = " \r\nnqca"
 QUESTION = ">> More [<space>, <cr>, q, n, c, a] ? "
 TAB = 8
 PIECE = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)  # a colour or a character
@@ -27,10 +28,18 @@ class Sink(Protocol):
 
 
 class Pager:
-    """A session's `out`. `key` waits for a key, `size` is the window's, `enabled` whether to ask at all."""
+    """A session's `out`. `key` asks by calling what it is given, and waits for one of the keys.
+
+    `size` is the window's, `enabled` says whether to ask at all.
+    """
 
     def __init__(
-        self, sink: Sink, *, key: Callable[[], str], size: Callable[[], Size], enabled: Callable[[], bool]
+        self,
+        sink: Sink,
+        *,
+        key: Callable[[Callable[[], None], str], str],
+        size: Callable[[], Size],
+        enabled: Callable[[], bool],
     ) -> None:
         self._sink = sink
         self._key = key
@@ -49,6 +58,10 @@ class Pager:
         self._room = size.rows - 1
         self._column = 0
         self._endless = False
+
+    def interrupted(self) -> None:
+        """The command was: what it still says is not asked for."""
+        self._endless = True
 
     def write(self, text: str) -> int:
         """Write text, asking where a screen is full; Quit and QuitAll say that no more is wanted."""
@@ -109,24 +122,16 @@ class Pager:
         size = self._size()
         self._width = size.columns
         question = QUESTION[: size.columns - 1]
-        self._sink.write(question)
-        self._sink.flush()
         try:
-            self._obey(self._answer(), size)
-        finally:
-            self._sink.write(f"\r{' ' * len(question)}\r")
-            self._sink.flush()
+            answer = self._key(lambda: self._show(question), KEYS)
+        except KeyboardInterrupt:
+            answer = "q"
+        self._show(f"\r{' ' * len(question)}\r")
+        self._obey(answer, size)
 
-    def _answer(self) -> str:
-        while True:
-            try:
-                key = self._key()
-            except KeyboardInterrupt:
-                return "q"
-            if not key:  # the terminal has gone
-                return "a"
-            if key in " \r\nnqca":
-                return key
+    def _show(self, text: str) -> None:
+        self._sink.write(text)
+        self._sink.flush()
 
     def _obey(self, key: str, size: Size) -> None:
         match key:
@@ -135,9 +140,9 @@ class Pager:
             case "c":
                 self._endless = True
             case "q":
-                self._room = size.rows - 1
+                self._room, self._endless = size.rows - 1, False
                 raise Quit
-            case "a":
+            case "a" | "":  # or the terminal has gone
                 raise QuitAll
             case _:
                 self._room = 1

@@ -18,6 +18,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import create_input
 from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
 from prompt_toolkit.lexers import PygmentsLexer
+from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles, style_from_pygments_dict
 
@@ -76,7 +77,7 @@ class EditedReader:
             enable_suspend=True,
             input=create_input(sys.stdin),
             # Not asked where the cursor is: a terminal that answers late would answer the next command.
-            output=Vt100_Output(sys.stdout, _window, os.environ.get("TERM"), enable_cpr=False),
+            output=Vt100_Output(sys.stdout, _window, os.environ.get("TERM"), ColorDepth.from_env(), enable_cpr=False),
         )
         self._session.default_buffer.on_text_changed += self._edited
 
@@ -115,9 +116,4 @@ def _window() -> Size:
 
 
 def _style() -> BaseStyle:
-    return merge_styles(
-        [
-            style_from_pygments_dict(PALETTE),
-            Style.from_dict({"found": "ansibrightblack", "completion-menu.meta.completion": "noinherit reverse"}),
-        ]
-    )
+    return merge_styles([style_from_pygments_dict(PALETTE), Style.from_dict({"found": "ansibrightblack"})])

@@ -19,7 +19,7 @@ from vmdebug.repl.complete import Completions
 from vmdebug.repl.history import LineHistory, default_file, lines_kept
 from vmdebug.repl.pager import Pager
 from vmdebug.repl.reader import EditedReader, PlainReader, Reader
-from vmdebug.repl.terminal import Size, is_dumb, read_key, wants_colour, window_size
+from vmdebug.repl.terminal import Size, ask, is_dumb, wants_colour, window_size
 
 if TYPE_CHECKING:
     from vmdebug.session import Session
@@ -94,11 +94,11 @@ def talk(session: "Session", banner: Sequence[str], history: Path | None) -> int
     sink, screen = session.outlet.out, sys.stdout.isatty()
     pager = None
     if screen:
-        pager = Pager(sink, key=read_key, size=window_size, enabled=lambda: session.settings.pager)
+        pager = Pager(sink, key=ask, size=window_size, enabled=lambda: session.settings.pager)
         session.outlet.out = cast("TextIO", pager)  # of which an outlet uses what a pager has
     completions = Completions(session)
     try:
-        with _signals():
+        with _signals(pager):
             session.registry.dcmds()  # all are loaded now, so that none complains into a line that is being typed
             for line in banner:
                 session.print(line)
@@ -116,9 +116,16 @@ def _reader(completions: Completions, history: Path | None, screen: bool) -> Rea
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _signals(pager: Pager | None) -> Iterator[None]:
     """While the shell runs: ^\\ does nothing to a command, a hangup or SIGTERM unwinds everything."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if pager:
+            pager.interrupted()
+        signal.default_int_handler(number, frame)
+
     wanted: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
+        signal.SIGINT: interrupt,
         signal.SIGQUIT: lambda *_: None,
         signal.SIGTERM: _leave,
         signal.SIGHUP: _leave,

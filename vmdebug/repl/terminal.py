@@ -9,9 +9,10 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from types import FrameType
+from typing import NamedTuple
 
 SMALLEST = (2, 8)  # rows and columns below which a window is taken for one that does not say its size
 DUMB = ("", "dumb", "unknown")
@@ -57,26 +58,33 @@ def _shown(found: re.Match[str]) -> str:
     return f"\\{code:03o}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def read_key() -> str:
-    """Wait for one key, unechoed; empty when the terminal has gone. ^C and ^Z keep their meaning."""
-    with _one_key_at_a_time(sys.stdin.fileno()) as fd:
-        try:
-            return os.read(fd, 1).decode("latin-1")
-        except OSError:
-            return ""
+def ask(show: Callable[[], None], keys: str) -> str:
+    """Wait for one of the keys, unechoed; empty when the terminal has gone. ^C and ^Z keep their meaning.
+
+    `show` puts the question on the screen: when keys are read, and again when the program was stopped and goes on.
+    """
+    with _one_key_at_a_time(sys.stdin.fileno(), show) as fd:
+        while True:
+            try:
+                key = os.read(fd, 1).decode("latin-1")
+            except OSError:
+                return ""
+            if not key or key in keys:
+                return key
 
 
 @contextmanager
-def _one_key_at_a_time(fd: int) -> Iterator[int]:
-    """The terminal without line editing; also after the program was stopped and goes on."""
+def _one_key_at_a_time(fd: int, resumed: Callable[[], None]) -> Iterator[int]:
+    """The terminal without line editing; again so after the program was stopped."""
     saved = termios.tcgetattr(fd)
 
-    def resume(*_: Any) -> None:
+    def resume(_number: int, _frame: FrameType | None) -> None:
         tty.setcbreak(fd, termios.TCSADRAIN)
+        resumed()
 
     handler = signal.signal(signal.SIGCONT, resume)
-    resume()
     try:
+        resume(0, None)
         yield fd
     finally:
         signal.signal(signal.SIGCONT, handler)
