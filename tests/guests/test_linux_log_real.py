@@ -1,0 +1,43 @@
+"""The kernel logs of real Linux guests against what dmesg printed in the guests."""
+
+import re
+
+import pytest
+
+from formats import open_image
+from vmdebug.guests.linux import find
+from vmdebug.guests.linux.log import each_message
+from vmdebug.targets.target import Target
+
+TRUTHS = {
+    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
+    "linux-72.elf.core": ("linux-72", "truth.txt"),
+    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
+    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
+}
+LINE = re.compile(r"^\[\s*(\d+)\.(\d+)\] (.*)$", re.M)
+
+
+@pytest.fixture(scope="module", params=TRUTHS)
+def case(request, real, truth):
+    folder, name = TRUTHS[request.param]
+    text = (truth(folder) / name).read_text()
+    section = re.search(r"^=====TRUTH-SECTION dmesg\n(.*?)(?=^=====TRUTH-SECTION )", text, re.M | re.S)[1]
+    said = [(int(second) * 10**6 + int(part), line) for second, part, line in LINE.findall(section)]
+    return find(Target(open_image(real(request.param)))), said
+
+
+def test_every_line_is_the_one_that_dmesg_printed(case):
+    linux, said = case
+
+    found = [(m.time // 1000, line) for m in each_message(linux) for line in m.text.split("\n")]
+
+    assert found[: len(said)] == said
+    assert len(said) > 200
+
+
+def test_records_are_numbered_without_gaps(case):
+    linux, _ = case
+    numbers = [message.sequence for message in each_message(linux)]
+
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

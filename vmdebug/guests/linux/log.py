@@ -1,0 +1,115 @@
+"""The kernel's log, as its buffer still holds it.
+
+Since 5.10 a ring of descriptors and a ring of text: ids count on for ever, a descriptor is good if it holds the id that
+its slot should have. Before, one ring of records of varying length. Layouts come from the kernel's types.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vmdebug.errors import DebuggerError
+from vmdebug.guests.memory import read_word
+
+if TYPE_CHECKING:
+    from vmdebug.guests.linux.kernel import Linux
+    from vmdebug.types.typed import Typed
+
+ID_BITS = 62
+ID_MASK = (1 << ID_BITS) - 1
+COMMITTED, FINALIZED = 1, 2
+NO_DATA = 1  # an odd position means that a record has no text
+BLOCK_HEAD = 8  # the id in front of a text block
+MAX_BITS = 32
+MAX_TEXT = 1 << 16
+FROM_CPU = 1 << 31
+OLD_RECORD = struct.Struct("<QHHHBB")  # time, length, text length, dictionary length, facility, flags and level
+
+
+class NoLog(DebuggerError):
+    """The kernel has no log buffer that can be read."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One record. `time` is in nanoseconds since boot, `level` 0 (emergency) to 7 (debug)."""
+
+    sequence: int
+    time: int
+    level: int
+    facility: int
+    text: str
+    caller: str
+
+
+def each_message(linux: "Linux") -> Iterator[Message]:
+    """Every record that is still in the buffer, the oldest first; NoLog if there is no buffer."""
+    if linux.names.find("prb"):
+        ring = linux.objects.at("struct printk_ringbuffer", read_word(linux.space.read, linux.address("prb")))
+        return _each_of_ring(linux, ring)
+    if linux.names.find("log_buf") and linux.names.find("log_first_idx"):
+        return _each_of_buffer(linux)
+    raise NoLog("the kernel has neither a ring of records (prb) nor a log buffer with an index (log_buf)")
+
+
+def _each_of_ring(linux: "Linux", ring: "Typed") -> Iterator[Message]:
+    descriptors, text = ring["desc_ring"], ring["text_data_ring"]
+    count_bits, size_bits = int(descriptors["count_bits"]), int(text["size_bits"])
+    if not 0 < count_bits < MAX_BITS or not 0 < size_bits < MAX_BITS:
+        raise NoLog(f"the log's rings of 2^{count_bits} records and 2^{size_bits} bytes make no sense")
+    tail, head = int(descriptors["tail_id"]["counter"]), int(descriptors["head_id"]["counter"])
+    for step in range(min((head - tail & ID_MASK) + 1, 1 << count_bits)):
+        number = tail + step & ID_MASK
+        slot = number & ((1 << count_bits) - 1)
+        descriptor = descriptors["descs"][slot]
+        state = int(descriptor["state_var"]["counter"]) & (1 << 64) - 1
+        if state & ID_MASK == number and state >> ID_BITS in (COMMITTED, FINALIZED):
+            info = descriptors["infos"][slot]
+            yield _message(info, _text(linux, text, descriptor["text_blk_lpos"], int(info["text_len"]), number))
+
+
+def _text(linux: "Linux", ring: "Typed", place: "Typed", length: int, number: int) -> str:
+    """The text of a record: after its id, at the ring's start if the block would pass its end."""
+    begin, following = int(place["begin"]), int(place["next"])
+    if begin & NO_DATA or following & NO_DATA:
+        return ""
+    size = 1 << int(ring["size_bits"])
+    wraps = begin // size != (following - 1) // size
+    at = 0 if wraps else begin % size
+    room = (following - at if wraps else following - begin) % size - BLOCK_HEAD
+    block = linux.space.read(int(ring["data"]) + at, BLOCK_HEAD + max(min(length, room, MAX_TEXT), 0))
+    if int.from_bytes(block[:BLOCK_HEAD], "little") & ID_MASK != number:
+        return ""
+    return block[BLOCK_HEAD:].decode("utf-8", "backslashreplace")
+
+
+def _message(info: "Typed", text: str) -> Message:
+    caller = int(info["caller_id"]) if "caller_id" in info else 0
+    who = f"C{caller & ~FROM_CPU}" if caller & FROM_CPU else f"T{caller}"
+    return Message(int(info["seq"]), int(info["ts_nsec"]), int(info["level"]), int(info["facility"]), text, who)
+
+
+def _each_of_buffer(linux: "Linux") -> Iterator[Message]:
+    """Records behind one another; a length of 0 leads back to the start."""
+    read = linux.space.read
+    size = int.from_bytes(read(linux.address("log_buf_len"), 4), "little")
+    first = int.from_bytes(read(linux.address("log_first_idx"), 4), "little")
+    following = int.from_bytes(read(linux.address("log_next_idx"), 4), "little")
+    if not 0 < size <= 1 << MAX_BITS or max(first, following) > size:
+        raise NoLog(f"a log buffer of {size:#x} bytes from {first:#x} to {following:#x} makes no sense")
+    data = read(read_word(read, linux.address("log_buf")), size)
+    at = first
+    for sequence in range(size // OLD_RECORD.size):
+        if at == following:
+            return
+        time, length, text_length, _, facility, rest = OLD_RECORD.unpack(
+            data[at : at + OLD_RECORD.size].ljust(16, b"\0")
+        )
+        if not length:
+            at = 0
+            continue
+        start = at + linux.objects.sizeof("struct printk_log")
+        text = data[start : start + text_length].decode("utf-8", "backslashreplace")
+        yield Message(sequence, time, rest >> 5, facility, text, "")
+        at += length
