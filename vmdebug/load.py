@@ -5,7 +5,6 @@ so that a one-shot command does not pay for all the others. Whoever wants a list
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -92,6 +91,8 @@ def load_dcmds(
 
 def load_file(path: Path) -> str:
     """Run a plug-in's file, its dcmds register themselves; the module's name. PluginFailed if it cannot be."""
+    import importlib.util
+
     name = path.stem
     spec = importlib.util.spec_from_file_location(f"vmdebug_plugins.{name}", path)
     if spec is None or spec.loader is None:

@@ -1,13 +1,14 @@
 """Shell commands: `!`, the user's own words to the user's own shell. Nothing from an image gets here but as input."""
 
 import os
-import subprocess
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 
 def run(command: str, lines: Iterable[str] | None, out: TextIO) -> int:
     """Run a command with the given input, or the terminal's, and its output where ours goes; its status."""
+    import subprocess
+
     out.flush()
     if not _is_file(out):
         out.write("\n".join([*read(command, lines), ""]))
@@ -27,6 +28,8 @@ def run(command: str, lines: Iterable[str] | None, out: TextIO) -> int:
 
 def read(command: str, lines: Iterable[str] | None) -> Iterator[str]:
     """The lines that a command prints."""
+    import subprocess
+
     text = "".join(f"{line}\n" for line in lines) if lines is not None else ""
     done = subprocess.run(
         _words(command), input=text, stdout=subprocess.PIPE, check=False, text=True, errors="backslashreplace"

@@ -277,13 +277,20 @@ class FormatRun:
         parts: list[bytes] = []
         at, total = self._address, 0
         while total < MAX_STRING:
-            chunk = self._read_at(at, CHUNK - at % CHUNK)
+            chunk = self._chunk(at)
             end = chunk.find(b"\0")
             if end >= 0:
                 return b"".join([*parts, chunk[:end]])
             parts.append(chunk)
             at, total = at + len(chunk), total + len(chunk)
         return b"".join(parts)
+
+    def _chunk(self, address: int) -> bytes:
+        """What can be read at once: the rest of the page, or a byte where memory ends inside it."""
+        try:
+            return self._read_at(address, CHUNK - address % CHUNK)
+        except UnreadableData:
+            return self._read_at(address, 1)
 
     def _read(self, size: int) -> bytes:
         return self._read_at(self._address, size)

@@ -56,9 +56,9 @@ class Parser:
         line, start = self._line(self._token), self._token
         address = self._expression() if self._starts_expression() else None
         count = self._count()
-        stages = self._stages()
-        if address is not None and count is None and stages and isinstance(stages[0], ShellText):
+        if address is not None and count is None and self._token.kind is Kind.SHELL:
             raise self._error()
+        stages = self._stages()
         if self._token.kind is not Kind.END:
             raise self._error()
         blank = start is self._token and start.text == "\n" and self._begins_line(start)
