@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from formats.frames import PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.base import Guest, Status
 from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
+from vmdebug.guests.linux.lists import MAX_LIST, each_listed
 from vmdebug.guests.linux.modules import Modules
 from vmdebug.guests.linux.names import KallsymsPart, ModularTable
 from vmdebug.guests.linux.percpu import PerCpu
 from vmdebug.guests.linux.stacks import Stacks
 from vmdebug.guests.linux.variables import VARIABLES
-from vmdebug.guests.memory import decode, read_word
+from vmdebug.guests.memory import decode
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
@@ -30,15 +31,7 @@ UTS_FIELDS = ("sysname", "nodename", "release", "version", "machine", "domainnam
 LINK_TEXT = 0xFFFF_FFFF_8100_0000  # where the image is linked to begin
 
 
-MAX_LIST = 1 << 20
-
-
-class BrokenList(DebuggerError):
-    """A linked list that does not lead back to its head."""
-
-    def __init__(self, head: int, found: str) -> None:
-        super().__init__(f"the list at {head:#x} is broken {found}")
-        self.head = head
+MAX_MODULES = 4096
 
 
 class Linux:
@@ -67,12 +60,20 @@ class Linux:
         if start is None or stop is None or not 0 < stop.value - start.value <= MAX_BLOB:
             return EmptyTypes("the kernel was built without BTF")
         kernel = Btf("vmlinux", self.space.read(start.value, stop.value - start.value))
-        return BtfTypes(kernel, self.module_types, VARIABLES)
+        return BtfTypes(kernel, self._find_module_types, VARIABLES)
 
-    @cached_property
-    def module_types(self) -> Mapping[str, Callable[[], bytes]]:
-        """How to read each module's own BTF, by the module's name."""
+    def _find_module_types(self, kernel: TypeSource) -> Mapping[str, Callable[[], bytes]]:
+        """How to read each module's own BTF, by the module's name: the kernel keeps a copy of each."""
+        if self.names.find("btf_modules") is None:
+            return {}
         found: dict[str, Callable[[], bytes]] = {}
+        objects = Objects(kernel, self.space.read)
+        offset = objects.offsetof("struct btf_module", "list")
+        for address in each_listed(self.space.read, self.address("btf_modules"), offset, MAX_MODULES):
+            btf = objects.at("struct btf_module", address)["btf"]
+            start, size = int(btf["data"]), int(btf["data_size"])
+            if 0 < size <= MAX_BLOB:
+                found[btf["name"].string()] = partial(self.space.read, start, size)
         return found
 
     @cached_property
@@ -103,25 +104,12 @@ class Linux:
         return self.target.space(self.space.translate(Vaddr(pgd)).gfn << PAGE_SHIFT)
 
     def each_listed(self, head: int | str, kind: str, member: str, limit: int = MAX_LIST) -> Iterator[int]:
-        """The structures on a `struct list_head`, each by its own address; DebuggerError where the list is broken.
+        """The structures on a `struct list_head`, each by its own address; BrokenList where it does not lead back.
 
         `head` is the head's address or its symbol; `kind` and `member` say what hangs on it, and by what.
         """
         at = self.address(head) if isinstance(head, str) else head
-        offset = self.objects.offsetof(kind, member)
-        seen = {at}
-        node = read_word(self.space.read, at)
-        while node not in seen:
-            if len(seen) > limit:
-                raise BrokenList(at, f"more than {limit} elements")
-            seen.add(node)
-            yield node - offset
-            try:
-                node = read_word(self.space.read, node)
-            except ReadFailed as err:
-                raise BrokenList(at, f"after {len(seen) - 1} elements: {err}") from err
-        if node != at:
-            raise BrokenList(at, f"after {len(seen) - 1} elements it leads back into itself at {node:#x}")
+        return each_listed(self.space.read, at, self.objects.offsetof(kind, member), limit)
 
     def address(self, name: str) -> int:
         """The address of a symbol of the image; DebuggerError if it has none."""

@@ -1,0 +1,36 @@
+"""Linked lists of the Linux kernel, bounded, and ended where they bite themselves or cannot be read."""
+
+from collections.abc import Iterator
+
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.memory import Read, read_word
+
+MAX_LIST = 1 << 20
+
+
+class BrokenList(DebuggerError):
+    """A linked list that does not lead back to its head."""
+
+    def __init__(self, head: int, found: str) -> None:
+        super().__init__(f"the list at {head:#x} is broken {found}")
+        self.head = head
+
+
+def each_listed(read: Read, head: int, offset: int, limit: int = MAX_LIST) -> Iterator[int]:
+    """What hangs on a `struct list_head`, by its own address; BrokenList where the list does not lead back.
+
+    `offset` is where in each element its list_head lies.
+    """
+    seen = {head}
+    node = read_word(read, head)
+    while node not in seen:
+        if len(seen) > limit:
+            raise BrokenList(head, f"after {limit} elements: it goes on")
+        seen.add(node)
+        yield node - offset
+        try:
+            node = read_word(read, node)
+        except ReadFailed as err:
+            raise BrokenList(head, f"after {len(seen) - 1} elements: {err}") from err
+    if node != head:
+        raise BrokenList(head, f"after {len(seen) - 1} elements: it leads back into itself at {node:#x}")
