@@ -19,6 +19,10 @@ class TableTooLarge(DebuggerError):
         super().__init__(f"{what}: {size:#x} bytes are more than any kernel's ({MAX_TABLE:#x})")
 
 
+class BrokenList(ReadFailed):
+    """A linked list that has no end; the address is the node at which that shows."""
+
+
 def read_word(read: Read, address: int) -> int:
     """The 64-bit word at an address."""
     return int.from_bytes(read(address, 8), "little")
@@ -61,13 +65,20 @@ def read_sparse(read: Read, address: int, size: int, what: str) -> tuple[bytes, 
 
 
 def each_link(follow: Callable[[int], int], first: int, limit: int) -> Iterator[int]:
-    """The nodes of a linked list from `first` on, until NULL, a node seen before, or `limit` nodes."""
+    """The nodes of a linked list from `first` on, until NULL or back at `first`.
+
+    A list that comes back to another node, or goes on for more than `limit`, ends in BrokenList.
+    """
     seen: set[int] = set()
     node = first
-    while node and node not in seen and len(seen) < limit:
+    while node and node not in seen:
+        if len(seen) >= limit:
+            raise BrokenList(node, f"the list has more than {limit} elements")
         yield node
         seen.add(node)
         node = follow(node)
+    if node and node != first:
+        raise BrokenList(node, "the list comes back here and has no end")
 
 
 def _page_starts(address: int, size: int) -> Iterator[int]:
