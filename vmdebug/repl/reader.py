@@ -44,9 +44,9 @@ class PlainReader:
         self._out = out
 
     def read(self, prompt: str) -> str:
-        self._out.write(prompt)
-        self._out.flush()
         try:
+            self._out.write(prompt)
+            self._out.flush()
             line = sys.stdin.readline()
         except KeyboardInterrupt:
             self._out.write("\n")
