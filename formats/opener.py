@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import formats
-from formats.errors import ImageDamaged, ImageNotSupported, ImageUnknown
-from formats.image import Fact, Image
+from formats.errors import ImageDamaged, ImageError, ImageNotSupported, ImageUnknown
+from formats.image import About, Fact, Image
 from formats.names import Name, parse_name
 from formats.options import DEFAULTS, Options, Progress, silent
 from formats.source import FileSource, Source
@@ -32,6 +32,21 @@ class Unwrapped:
     source: Source
     containers: Sequence[ModuleType]
     notes: Sequence[Any] = ()
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file is. `format` is empty and `error` says why where there is no image in it that can be opened."""
+
+    name: str
+    size: int
+    containers: Sequence[tuple[str, str]]
+    format: str
+    description: str
+    vcpus: int
+    facts: Sequence[Fact]
+    warnings: Sequence[str]
+    error: str
 
 
 @functools.cache
@@ -113,13 +128,51 @@ def unwrap_all(source: Source, options: Options = DEFAULTS) -> Unwrapped:
     """The source inside all containers."""
     containers: list[ModuleType] = []
     notes: list[Any] = []
-    while wrapper := next((module for module in wrappers() if module.probe(source)), None):
+    while wrapper := _wrapper_of(source):
         if len(containers) == MAX_WRAPPERS:
             raise ImageDamaged(f"{source.name}: more than {MAX_WRAPPERS} containers inside each other")
         containers.append(wrapper)
         source = _call(wrapper.unwrap, source, options)
         notes += getattr(source, "notes", ())
     return Unwrapped(source, containers, notes)
+
+
+def describe(
+    name: Path | str,
+    *,
+    allow_backing: Sequence[Path | str] = (),
+    cache_dir: Path | None = None,
+    progress: Progress = silent,
+) -> Description:
+    """What a file is, container by container, and the image in it as far as it can be opened."""
+    parsed = parse_name(name)
+    options = make_options(parsed.snapshot, allow_backing, cache_dir, progress=progress)
+    outer = FileSource(parsed.path)
+    source: Source = outer
+    containers: list[tuple[str, str]] = []
+    facts: list[Fact] = []
+    about: About | None = None
+    vcpus, error = 0, ""
+    try:
+        while len(containers) < MAX_WRAPPERS and (wrapper := _wrapper_of(source)):
+            containers.append((wrapper.NAME, wrapper.DESCRIPTION))
+            facts += _call(wrapper.describe, source, options) if hasattr(wrapper, "describe") else []
+            source = _call(wrapper.unwrap, source, options)
+        image = open_source(outer, options)
+        about, vcpus = image.about, len(image.vcpus)
+    except ImageError as err:
+        error = str(err)
+    return Description(
+        name=outer.name,
+        size=outer.size,
+        containers=containers,
+        format=about.format if about else "",
+        description=about.description if about else "",
+        vcpus=vcpus,
+        facts=[*facts, *(about.facts if about else ())],
+        warnings=about.warnings if about else (),
+        error=error,
+    )
 
 
 def _open_pieces(names: Sequence[Name]) -> Image:
@@ -136,6 +189,10 @@ def _finished(image: Image, inner: Unwrapped) -> Image:
         image.about = replace(image.about, facts=[*facts, *image.about.facts])
         image.notes = [*image.notes, *inner.notes]
     return image
+
+
+def _wrapper_of(source: Source) -> ModuleType | None:
+    return next((module for module in wrappers() if module.probe(source)), None)
 
 
 def _all_probed(reader: ModuleType, sources: Sequence[Source]) -> bool:
