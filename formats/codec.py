@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from formats.errors import ImageDamaged, ImageNotSupported
 
-Decompress = Callable[[bytes], bytes]
+Decompress = Callable[[bytes | memoryview], bytes]
 
 
 class CodecFailed(ImageDamaged):
@@ -42,7 +42,7 @@ def decompressor(codec: str, size: int) -> Decompress:
 def _zlib(size: int) -> Decompress:
     new = zlib.decompressobj
 
-    def decompress(data: bytes) -> bytes:
+    def decompress(data: bytes | memoryview) -> bytes:
         try:
             stream = new()
             out = stream.decompress(data, size + 1)  # one more than wanted: the end of the stream is read, too
@@ -66,7 +66,7 @@ def _zstd(size: int) -> Decompress:
     run = zstandard.ZstdDecompressor().decompress
     failed = zstandard.ZstdError
 
-    def decompress(data: bytes) -> bytes:
+    def decompress(data: bytes | memoryview) -> bytes:
         try:
             announced = content_size(data)
             if announced not in (size, -1):
@@ -90,7 +90,7 @@ def _snappy(size: int) -> Decompress:
     run = cramjam.snappy.decompress_raw
     failed = cramjam.DecompressionError
 
-    def decompress(data: bytes) -> bytes:
+    def decompress(data: bytes | memoryview) -> bytes:
         try:
             length = announced(data)
             if length != size:
@@ -109,7 +109,7 @@ def _lzo(size: int) -> Decompress:
         raise CodecMissing("lzo", "lzallright") from err
     run = LZOCompressor.decompress
 
-    def decompress(data: bytes) -> bytes:
+    def decompress(data: bytes | memoryview) -> bytes:
         try:
             out: bytes = run(data, size)
         except LZOError as err:

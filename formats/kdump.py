@@ -13,7 +13,7 @@ from formats import core_notes
 from formats.bitmap import Bitmap, count_difference, last_set
 from formats.errors import ImageDamaged, PageAbsent, PageExcluded, PageMissing
 from formats.extents import ZERO_PAGE
-from formats.frames import PAGE_SHIFT, Paddr, Pfn
+from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Paddr, Pfn
 from formats.image import About, Image, Note, PageState, Run, Vcpu
 from formats.kdump_about import each_fact, find_bits, read_notes
 from formats.kdump_header import NEWEST, SIGNATURES, read_header
@@ -29,7 +29,8 @@ DESCRIPTION = "kdump-compressed dump (makedumpfile, QEMU)"
 ONLY_ZERO = 1  # the dump level
 MAX_CHECKED = 1 << 26  # pages: up to here all bits are counted at open, to see whether the file was cut off
 FEW = 4  # blocks: reads of fewer go through the cache
-ROW = 256  # blocks decompressed together by a longer read
+ROW = 64  # blocks decompressed together by a longer read: what the processor keeps at hand
+AHEAD = 16  # blocks decompressed together when pages are asked for in order
 NOT_GIVEN = "page is in a piece of the split dump that was not given"
 
 
@@ -49,6 +50,7 @@ class KdumpImage(Image):
         self._shift = pieces[0].shift
         self._starts = [piece.header.start for piece in pieces]
         self._stored = pieces[0].stored
+        self._expected = -1  # the block after the one that was decompressed last
         self._excluded_is_zero = self.header.dump_level == ONLY_ZERO and not self.header.incomplete
 
     def locate(self, pfn: Pfn) -> tuple[Buffer, int]:
@@ -57,35 +59,39 @@ class KdumpImage(Image):
         found = self.cache.find(block)
         if found is not None:
             return found, inside
-        piece = self._piece(pfn)
+        piece = self._piece(block, pfn)
         if piece is None:
             return ZERO_PAGE, 0
         offset, size, flags = piece.descriptor(block)
         if not flags & COMPRESSED and size == self.header.block_size and 0 < offset <= self.source.size - size:
             return piece.source.page(offset + inside)
+        if block == self._expected:
+            return self._read_ahead(piece, block), inside
+        self._expected = block + 1
         found = piece.read(block, offset, size, flags)
         self.cache.keep(block, found)
         return found, inside
 
     def read(self, paddr: Paddr, size: int) -> bytes:
-        first, last = paddr >> PAGE_SHIFT >> self._shift, (paddr + max(size, 1) - 1) >> PAGE_SHIFT >> self._shift
-        if last - first < FEW:
-            return super().read(paddr, size)
+        offset = paddr & PAGE_MASK
+        if offset + size <= PAGE_SIZE:
+            buffer, start = self.locate(Pfn(paddr >> PAGE_SHIFT))
+            return buffer[start + offset : start + offset + size]
         step = PAGE_SHIFT + self._shift
-        parts = []
-        for start in range(first, last + 1, ROW):
-            count = min(ROW, last + 1 - start)
-            low, high = max(paddr, start << step), min(paddr + size, (start + count) << step)
-            row = self._row(start, count)
-            if row is None:
-                parts.append(super().read(Paddr(low), high - low))
-            else:
-                parts.append(row[low - (start << step) : high - (start << step)])
+        first, end = paddr >> step, ((paddr + size - 1) >> step) + 1
+        if end - first <= FEW:
+            return super().read(paddr, size)
+        parts: list[bytes] = []
+        for start in range(first, end, ROW):
+            parts += self._row(start, min(ROW, end - start))
+        last = (paddr + size) - ((end - 1) << step)
+        parts[-1] = parts[-1][:last]
+        parts[0] = parts[0][paddr - (first << step) :]
         return b"".join(parts)
 
     def state(self, pfn: Pfn) -> PageState:
         try:
-            piece = self._piece(pfn)
+            piece = self._piece(pfn >> self._shift, pfn)
         except PageExcluded:
             return PageState.EXCLUDED
         except PageMissing:
@@ -114,13 +120,12 @@ class KdumpImage(Image):
     def end(self) -> Pfn:
         return Pfn((max(last_set(self.ram), last_set(self._stored)) + 1) << self._shift)
 
-    def _piece(self, pfn: Pfn) -> Pages | None:
-        """The piece that stores a page; None for a page that is zero because zero pages were left out."""
-        block = pfn >> self._shift
+    def _piece(self, block: int, pfn: Pfn) -> Pages | None:
+        """The piece that stores a block; None for one that is zero because zero pages were left out."""
         if not 0 <= block < self.header.max_mapnr:
             raise PageAbsent(pfn)
         if self._stored.test(block):
-            piece = self.pieces[bisect_right(self._starts, block) - 1]
+            piece = self._piece_at(block)
             if not piece.header.start <= block < piece.header.end:
                 raise PageMissing(pfn, NOT_GIVEN)
             return piece
@@ -130,14 +135,35 @@ class KdumpImage(Image):
             return None
         raise PageExcluded(pfn)
 
-    def _row(self, first: int, count: int) -> bytes | None:
-        """Blocks decompressed in a row, past the cache; None if some are not stored, or not in one piece."""
-        if not 0 <= first <= first + count <= self.header.max_mapnr or not self._stored.all_set(first, count):
-            return None
-        piece = self.pieces[max(bisect_right(self._starts, first) - 1, 0)]
-        if not piece.header.start <= first <= first + count <= piece.header.end:
-            return None
-        return piece.read_row(first, count)
+    def _piece_at(self, block: int) -> Pages:
+        return self.pieces[max(bisect_right(self._starts, block) - 1, 0)]
+
+    def _read_ahead(self, piece: Pages, block: int) -> bytes:
+        """A block after the one that was read last, and those behind it."""
+        count = min(AHEAD, piece.header.end - block)
+        while not self._stored.all_set(block, count):
+            count //= 2
+        blocks = self._read_row(piece, block, count)
+        for number, found in enumerate(blocks, block):
+            self.cache.keep(number, found)
+        self._expected = block + len(blocks)
+        return blocks[0]
+
+    def _read_row(self, piece: Pages, block: int, count: int) -> list[bytes]:
+        """Blocks in a row; only the first if another cannot be read: who asks for that one is told why."""
+        try:
+            return piece.read_row(block, count)
+        except PageMissing:
+            return piece.read_row(block, 1)
+
+    def _row(self, first: int, count: int) -> list[bytes]:
+        """Blocks in order, past the cache where all are stored in one piece."""
+        piece = self._piece_at(first)
+        inside = piece.header.start <= first and first + count <= piece.header.end
+        if inside and self._stored.all_set(first, count):
+            return piece.read_row(first, count)
+        step = PAGE_SHIFT + self._shift
+        return [super(KdumpImage, self).read(Paddr(block << step), 1 << step) for block in range(first, first + count)]
 
 
 def probe(source: Source) -> bool:

@@ -6,7 +6,7 @@ Specified in: IMPLEMENTATION of makedumpfile; dump/dump.c of QEMU.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from formats.bitmap import Bitmap
 from formats.codec import CodecFailed, Decompress, decompressor
@@ -74,20 +74,32 @@ class Pages:
         except CodecFailed as err:
             raise PageDamaged(pfn, f"its bytes at {offset:#x} are damaged: {err}") from err
 
-    def read_row(self, first: int, count: int) -> bytes:
-        """`count` blocks one after the other, all of them stored."""
+    def read_row(self, first: int, count: int) -> list[bytes]:
+        """`count` blocks in order, all of them stored; the bytes of most are looked up at once."""
         at = self._at + DESCRIPTOR.size * (self.stored.rank(first) - self.skipped)
-        read, codecs, largest = self.source.read, self._codecs, self._largest
+        descriptors = list(DESCRIPTOR.iter_unpack(self.source.read(at, DESCRIPTOR.size * count)))
+        window, base = self._window(descriptors)
+        codecs, largest = self._codecs, self._largest
         blocks: list[bytes] = []
-        for offset, size, flags, _ in DESCRIPTOR.iter_unpack(read(at, DESCRIPTOR.size * count)):
-            try:
-                if size <= largest and offset:
-                    blocks.append(codecs[flags](read(offset, size)))
-                    continue
-            except (KeyError, SourceEnd, CodecFailed):
-                pass  # read it again, with the codec made and the reason told
-            blocks.append(self.read(first + len(blocks), offset, size, flags))
-        return b"".join(blocks)
+        try:
+            for offset, size, flags, _ in descriptors:
+                start = offset - base
+                if start < 0 or size > largest:
+                    blocks.append(self.read(first + len(blocks), offset, size, flags))
+                else:
+                    blocks.append(codecs[flags](window[start : start + size]))
+        except (KeyError, CodecFailed):  # a codec to be made, or a damaged block to be named
+            numbered = enumerate(descriptors, first)
+            return [self.read(number, offset, size, flags) for number, (offset, size, flags, _) in numbered]
+        return blocks
+
+    def _window(self, descriptors: Sequence[tuple[int, ...]]) -> tuple[memoryview, int]:
+        """The bytes from the first block to the last, and their offset; empty where they do not lie together."""
+        start, last = descriptors[0][0], descriptors[-1]
+        size = last[0] + last[1] - start
+        if 0 < size <= self._largest * len(descriptors) and start and start + size <= self.source.size:
+            return self.source.view(start, size), start
+        return memoryview(b""), 0
 
     @property
     def skipped(self) -> int:
@@ -151,10 +163,10 @@ class Pages:
             raise CodecFailed("kdump", f"no codec has the flags {flags:#x}")
         return decompressor(CODECS[flags], self._size)
 
-    def _check_raw(self, data: bytes) -> bytes:
+    def _check_raw(self, data: bytes | memoryview) -> bytes:
         if len(data) != self._size:
             raise CodecFailed("uncompressed", f"{len(data)} bytes, {self._size} were expected")
-        return data
+        return bytes(data)
 
 
 def check_table(pages: Pages) -> None:
