@@ -1,43 +1,11 @@
 """Stack backtraces: $c $C ::stack ::stackregs ::cpustack."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from formats.frames import Vaddr
-from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
+from vmdebug.calls import ALL, FrameRow, each_frame_row, frame_lines, full_lines
+from vmdebug.dcmd import Call, Flag, dcmd
 
-SHOWN = 6  # arguments of each frame, unless a number is given
-ALL = 1 << 16
-
-
-@dataclass(frozen=True)
-class FrameRow:
-    """A call on a stack.
-
-    pc: where the function continues
-    fp: its frame pointer; in the last row of a broken chain the one that failed
-    symbol: pc as a name and an offset
-    args: the arguments that the function saved
-    reason: why the chain ends here, null but in the last row of a broken one
-    """
-
-    pc: Vaddr
-    fp: Vaddr
-    symbol: str
-    args: Sequence[Hex]
-    reason: str | None
-    _full: bool
-
-
-def frame_lines(rows: Iterable[FrameRow], show: Show) -> Iterator[str]:
-    """A line a frame, in full with the frame pointer in front."""
-    for row in rows:
-        if row.reason is not None:
-            yield f"{row.fp:x} [{row.reason}]"
-            continue
-        args = ", ".join(show.number(arg) for arg in row.args)
-        yield (f"{row.fp:016x} " if row._full else "") + f"{row.symbol}({args})"
+SHOWN = 6  # arguments of each call, unless a number is given
 
 
 @dcmd(("$c", "stack"), address="optional", synopsis="[cnt]", text=frame_lines, row=FrameRow)
@@ -46,15 +14,15 @@ def stack(call: Call) -> Iterator[FrameRow]:
 
     The calls from the representative registers on, or from the frame at an address (whose own function is unknown
     then, and left out), each with at most `cnt` arguments (6). Arguments are shown where the function's
-    prototype is known and its prologue saved them; no number stands for `none saved`, too.
+    prototype is known and its prologue saved them; empty parentheses need not mean that it takes none.
 
     Example:
         $c
     """
-    yield from each_row(call, _start(call), _count(call, SHOWN), full=False)
+    yield from each_frame_row(call, _start(call), _count(call, SHOWN))
 
 
-@dcmd(("$C", "stackregs"), address="optional", synopsis="[cnt]", text=frame_lines, row=FrameRow)
+@dcmd(("$C", "stackregs"), address="optional", synopsis="[cnt]", text=full_lines, row=FrameRow)
 def stackregs(call: Call) -> Iterator[FrameRow]:
     """print stack backtrace with frame pointers
 
@@ -63,7 +31,7 @@ def stackregs(call: Call) -> Iterator[FrameRow]:
     Example:
         $C
     """
-    yield from each_row(call, _start(call), ALL if _count(call, ALL) else 0, full=True)
+    yield from each_frame_row(call, _start(call), ALL if _count(call, ALL) else 0)
 
 
 @dcmd(
@@ -91,17 +59,10 @@ def cpustack(call: Call) -> Iterator[FrameRow]:
         number = call.guest.cpu_id(call.address)
     saved = call.target.vcpu(number or 0).registers
     full = "v" in call.flags
+    call.text = full_lines if full else frame_lines
     count = _count(call, ALL if full else SHOWN)
     registers = {name: value for name, value in saved.items() if name != "rip"}
-    yield from each_row(call, registers, (ALL if count else 0) if full else count, full)
-
-
-def each_row(call: Call, registers: Mapping[str, int], count: int, full: bool) -> Iterator[FrameRow]:
-    """The frames from the registers on as rows, with at most `count` arguments each."""
-    for frame in call.guest.frames(registers, arguments=count > 0):
-        symbol = call.session.show.symbol(frame.pc)
-        args = [Hex(arg) for arg in frame.arguments[:count]]
-        yield FrameRow(Vaddr(frame.pc), Vaddr(frame.fp), symbol, args, frame.reason or None, full)
+    yield from each_frame_row(call, registers, ALL if full and count else count)
 
 
 def _start(call: Call) -> Mapping[str, int]:
@@ -111,5 +72,4 @@ def _start(call: Call) -> Mapping[str, int]:
 def _count(call: Call, default: int) -> int:
     if len(call.args) > 1:
         raise call.usage()
-    word: Any = call.args[0] if call.args else None
-    return default if word is None else call.number(word)
+    return call.number(call.args[0]) if call.args else default

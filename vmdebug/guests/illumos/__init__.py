@@ -5,7 +5,7 @@ modules     the ring of modctls, what each module has
 kernel      Illumos: symbols, types, identity; records and variables
 panic       the registers of a panic
 stacks      frames with the arguments that their functions saved
-cpus        the cpus, time        threads     threads and processes
+cpus        the cpus, time        threads     threads and processes        findstack   threads' stacks
 events      event channels        htables     page tables as the kernel keeps them
 frames      machine frames and the kernel's own numbers
 types       where the type data is

@@ -59,6 +59,14 @@ def find_command(thread: Typed | Ptr) -> str:
         return "?"
 
 
+def find_arguments(thread: Typed | Ptr) -> str:
+    """The command line of a thread's process, `?` where it cannot be read."""
+    try:
+        return str(thread["t_procp"]["p_user.u_psargs"].string())
+    except ReadFailed:
+        return "?"
+
+
 def find_thread_name(thread: Typed) -> str:
     """The name that was given to a thread; kernels before 2018 know none."""
     if "t_name" not in thread or not thread["t_name"]:

@@ -1,0 +1,53 @@
+"""The calls of a stack as rows, for every dcmd that shows one."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from formats.frames import Vaddr
+from vmdebug.dcmd import Call, Hex, Show
+
+ALL = 1 << 16  # arguments: more than any function has
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """A call on a stack.
+
+    pc: where the function continues
+    fp: its frame pointer; in the last row of a broken chain the one that failed
+    symbol: pc as a name and an offset
+    args: the arguments that the function saved
+    reason: why the chain ends here, null but in the last row of a broken one
+    """
+
+    pc: Vaddr
+    fp: Vaddr
+    symbol: str
+    args: Sequence[Hex]
+    reason: str | None
+
+
+def each_frame_row(call: Call, registers: Mapping[str, int], count: int) -> Iterator[FrameRow]:
+    """The calls from the registers on, each with at most `count` arguments."""
+    for frame in call.guest.frames(registers, arguments=count > 0):
+        symbol = call.session.show.symbol(frame.pc)
+        args = [Hex(arg) for arg in frame.arguments[:count]]
+        yield FrameRow(Vaddr(frame.pc), Vaddr(frame.fp), symbol, args, frame.reason or None)
+
+
+def frame_line(row: FrameRow, show: Show, full: bool = False) -> str:
+    """A call as $c prints it; in full as $C does, with the frame pointer in front."""
+    if row.reason is not None:
+        return f"{row.fp:x} [{row.reason}]"
+    args = ", ".join(show.number(arg) for arg in row.args)
+    return (f"{row.fp:016x} " if full else "") + f"{row.symbol}({args})"
+
+
+def frame_lines(rows: Iterable[FrameRow], show: Show) -> Iterator[str]:
+    """A line a call."""
+    return (frame_line(row, show) for row in rows)
+
+
+def full_lines(rows: Iterable[FrameRow], show: Show) -> Iterator[str]:
+    """A line a call, the frame pointer in front."""
+    return (frame_line(row, show, full=True) for row in rows)
