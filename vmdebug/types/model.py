@@ -117,6 +117,10 @@ class Forward(Type):
         self.tag = tag
         self._define = define
 
+    @property
+    def size(self) -> int:
+        return self._definition.size if self._definition else 0
+
     def complete(self) -> Type:
         return self._definition or self
 
@@ -327,8 +331,8 @@ class Enum(Sized):
 
     @cached_property
     def flags(self) -> bool:
-        """True if every value is 0 or a single bit, so that values may be combined."""
-        return bool(self.values) and all(value >= 0 and value & (value - 1) == 0 for _, value in self.values)
+        """True if every value is 0 or a single bit, and not all are 0: values may be combined."""
+        return any(self.by_value) and all(value >= 0 and value & (value - 1) == 0 for value in self.by_value)
 
 
 class Argument:

@@ -8,7 +8,7 @@ pointer and `.` on anything else.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from vmdebug.types.errors import BadPath, OutOfBounds, WrongKind
+from vmdebug.types.errors import BadPath, OutOfBounds, UnknownMember, WrongKind
 from vmdebug.types.model import Aggregate, Array, Pointer, Type
 
 MAX_STEPS = 256
@@ -109,14 +109,16 @@ class Follower:
         return place
 
     def _member(self, place: Place, delimiter: str, name: str) -> Place:
-        base = place.type.resolve()
+        base = place.type.complete()
         if delimiter == "->" and not isinstance(base, Pointer):
             raise WrongKind(place.type.spelled, "a pointer type")
         if isinstance(base, Pointer) and delimiter != ".":
             place = Place(base.target, self._pointer(place))
-            base = place.type.resolve()
+            base = place.type.complete()
         if not isinstance(base, Aggregate):
             raise WrongKind(place.type.spelled, "a struct or union type")
+        if not base.has(name):
+            raise UnknownMember(name, place.type.spelled)
         member = base.find(name)
         start = place.bit + member.start
         return Place(member.type, place.address + start // 8, start % 8, member.bits)

@@ -4,28 +4,52 @@ from collections.abc import Iterator
 
 from vmdebug.types.model import MAX_CHAIN, Aggregate, Array, Enum, Forward, Function, Pointer, Qualified, Type
 
+MAX_STEPS = 512  # of one type's spelling
+MAX_DEPTH = 16  # of functions that take functions
 WORDS = frozenset(["char", "short", "int", "long", "signed", "unsigned"])
 
 
-def spell(type_: Type, declared: str = "", depth: int = 0) -> str:
+def spell(type_: Type, declared: str = "") -> str:
     """The type as C writes it, around the name of what it declares: `int (*handler)(void)`."""
-    words: list[str] = []
-    for _ in range(MAX_CHAIN):
-        match type_:
-            case Pointer():
-                declared, type_ = f"*{declared}", type_.target
-            case Array():
-                declared, type_ = f"{_bound(declared)}[{type_.count or ''}]", type_.target
-            case Function():
-                declared, type_ = f"{_bound(declared)}({_arguments(type_, depth)})", type_.target
-            case Qualified() if _is_pointer(type_):
-                declared, type_ = f"{type_.word} {declared}".rstrip(), type_.target
-            case Qualified():
-                words.append(type_.word)
-                type_ = type_.target
-            case _:
-                return " ".join(filter(None, [*words, base_name(type_), declared]))
-    return "(?)"
+    return _Speller().spell(type_, declared)
+
+
+class _Speller:
+    """Spells one type. Functions whose arguments are functions in turn end when its steps are used up."""
+
+    def __init__(self) -> None:
+        self._left = MAX_STEPS
+        self._depth = 0
+
+    def spell(self, type_: Type, declared: str = "") -> str:
+        words: list[str] = []
+        for _ in range(MAX_CHAIN):
+            self._left -= 1
+            if self._left < 0:
+                break
+            match type_:
+                case Pointer():
+                    declared, type_ = f"*{declared}", type_.target
+                case Array():
+                    declared, type_ = f"{_bound(declared)}[{type_.count or ''}]", type_.target
+                case Function():
+                    declared, type_ = f"{_bound(declared)}({self._arguments(type_)})", type_.target
+                case Qualified() if _is_pointer(type_):
+                    declared, type_ = f"{type_.word} {declared}".rstrip(), type_.target
+                case Qualified():
+                    words.append(type_.word)
+                    type_ = type_.target
+                case _:
+                    return " ".join(filter(None, [*words, base_name(type_), declared]))
+        return "(?)"
+
+    def _arguments(self, function: Function) -> str:
+        if self._depth >= MAX_DEPTH:
+            return "(?)"
+        self._depth += 1
+        shown = [self.spell(each.type, each.name) for each in function.arguments[:MAX_STEPS] if self._left > 0]
+        self._depth -= 1
+        return ", ".join([*shown, *(["..."] if function.varargs else [])]) or "void"
 
 
 def base_name(type_: Type) -> str:
@@ -52,13 +76,6 @@ def _is_pointer(type_: Type) -> bool:
             return isinstance(type_, Pointer)
         type_ = type_.target
     return False
-
-
-def _arguments(function: Function, depth: int) -> str:
-    if depth >= MAX_CHAIN:
-        return "(?)"
-    shown = [spell(argument.type, argument.name, depth + 1) for argument in function.arguments]
-    return ", ".join([*shown, *(["..."] if function.varargs else [])]) or "void"
 
 
 def integer_names(name: str) -> Iterator[str]:

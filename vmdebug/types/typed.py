@@ -285,7 +285,7 @@ class Objects:
         return b"".join(parts)
 
     def _maker(self, found: Type) -> Callable[[int], Any]:
-        base = found.resolve()
+        base = found.complete()
         if isinstance(base, Aggregate):
             plan = self.plans.plan(found, base)
             return lambda address: Typed(plan, self, address)
