@@ -61,3 +61,13 @@ def test_an_address_leads_to_every_name_it_has(pair):
         address = said[at][0]
         assert list(found.below(address)) == by_address[address]
         assert found.text(at) == (said[at][1], said[at][2])
+
+
+def test_all_at_once_are_the_same_as_one_by_one(pair):
+    found, said = pair
+
+    every = list(found.each())
+
+    assert [(address, letter, name) for letter, name, address, _ in every] == said
+    for at in range(0, len(said), 997):
+        assert every[at][3] == found.size(at)

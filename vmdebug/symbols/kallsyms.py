@@ -73,6 +73,17 @@ class Kallsyms:
             return 0
         return min(self.address(after) - address, MAX_SYMBOL_SIZE)
 
+    def each(self) -> Iterator[tuple[str, str, int, int]]:
+        """Every record in order: its type letter, name, address and size. Far quicker than asking for each."""
+        addresses = [self.address(number) for number in range(self.names.count)]
+        sizes = [0] * len(addresses)
+        for number in range(len(addresses) - 2, -1, -1):
+            gap = addresses[number + 1] - addresses[number]
+            sizes[number] = min(gap, MAX_SYMBOL_SIZE) if gap > 0 else sizes[number + 1]
+        for text, address, size in zip(self.names.each(), addresses, sizes, strict=True):
+            decoded = text.decode("utf-8", "replace")
+            yield decoded[:1], decoded[1:], address, size
+
     @cached_property
     def _by_name(self) -> dict[bytes, list[int]]:
         found: dict[bytes, list[int]] = {}

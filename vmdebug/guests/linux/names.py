@@ -28,7 +28,7 @@ class KallsymsPart(Part):
 
     @cached_property
     def all(self) -> list[Symbol]:
-        return [self._symbol(number) for number in range(len(self._kallsyms))]
+        return [_symbol(number, *record) for number, record in enumerate(self._kallsyms.each())]
 
     @cached_property
     def end(self) -> int:
@@ -49,10 +49,14 @@ class KallsymsPart(Part):
         return min(found, key=preference, default=None)
 
     def _symbol(self, number: int) -> Symbol:
-        letter, name = self._kallsyms.text(number)
-        kind = KINDS.get(letter.lower(), "NOTY")
-        bind = "WEAK" if letter in "wWvV" else "GLOB" if letter.isupper() else "LOCL"
-        return Symbol(name, self._kallsyms.address(number), self._kallsyms.size(number), kind, bind, index=number)
+        table = self._kallsyms
+        return _symbol(number, *table.text(number), table.address(number), table.size(number))
+
+
+def _symbol(number: int, letter: str, name: str, address: int, size: int) -> Symbol:
+    kind = KINDS.get(letter.lower(), "NOTY")
+    bind = "WEAK" if letter in "wWvV" else "GLOB" if letter.isupper() else "LOCL"
+    return Symbol(name, address, size, kind, bind, index=number)
 
 
 class ModularTable(SymbolTable):
