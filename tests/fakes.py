@@ -4,7 +4,7 @@ import io
 from types import SimpleNamespace
 
 from vmdebug.dcmd import Registry
-from vmdebug.errors import NotMapped, ReadFailed
+from vmdebug.errors import NotMapped, NoTypes, ReadFailed
 from vmdebug.lang.settings import Settings
 from vmdebug.load import Loader
 from vmdebug.session import Session
@@ -45,6 +45,19 @@ class FakeGuest:
     def __init__(self, main=(), own=()):
         self.symbols = SymbolTable(Part("", list(main)), [Part("mod", list(own))])
         self.modules = ["mod"]
+        self.types = NoneKnown()
+
+
+class NoneKnown:
+    """No types."""
+
+    def find(self, name):
+        raise NoTypes(f"there is no {name}")
+
+    def function(self, symbol):
+        raise NoTypes("there are none")
+
+    type_of_symbol = function
 
 
 def symbol(name, value, size=8, kind="OBJT", bind="GLOB", module="unix", index=1):
@@ -71,7 +84,7 @@ class Debug:
 
     def refused(self, text, source="(string)"):
         """The complaint that running the text ends in."""
-        out, err, status = self(text, source)
+        _, err, status = self(text, source)
         assert err
         assert status == 1
         return err

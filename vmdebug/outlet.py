@@ -22,6 +22,11 @@ class Outlet:
         """One line of output."""
         self._write(render.safe(text) + "\n")
 
+    def interrupted(self) -> None:
+        """A command was stopped: what comes begins on a line of its own."""
+        if not self.json:
+            self.line("")
+
     def note(self, text: str) -> None:
         """A line that was typed, for the log."""
         if self.log is not None:

@@ -137,7 +137,7 @@ class Session(Runner):
         except KeyboardInterrupt:
             if not outermost:
                 raise
-            self.outlet.line("")
+            self.outlet.interrupted()
             return EXIT_FAILED
         except (LeaveFrame, QuitAll):
             good = True

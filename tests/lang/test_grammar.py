@@ -32,7 +32,8 @@ STATEMENTS = [
     ("1?X", Statement(ONE, None, (Format("?", ("X",)),))),
     ("1=X", Statement(ONE, None, (Format("=", ("X",)),))),
     ("/", Statement(None, None, (Format("/", ()),))),
-    ('1/4X "t" 2$[1+2]^', Statement(ONE, None, (Format("/", (4, "X", Quoted("t"), 2, tree.Binary("+", ONE, TWO), "^")),))),
+    ('1/4X "t"', Statement(ONE, None, (Format("/", (4, "X", Quoted("t"))),))),
+    ("1/2$[1+2]^", Statement(ONE, None, (Format("/", (2, tree.Binary("+", ONE, TWO), "^")),))),
     ("$", Statement(None, None, (Invoke("$?"),))),
     ("1$c 2", Statement(ONE, None, (Invoke("$c", ("2",)),))),
     (":k", Statement(None, None, (Invoke(":k"),))),
@@ -90,8 +91,7 @@ def test_counts_lines():
 
     lines = []
     with pytest.raises(ParseError) as caught:
-        for statement in parser:
-            lines.append(statement.line)
+        lines.extend(statement.line for statement in parser)
 
     assert lines == [10, 11, 12, 12]
     assert caught.value.line == 13
@@ -115,7 +115,8 @@ PIECES = st.lists(
     st.sampled_from([
         "1", "0t9", "f00", "main", "<v", "'a'", ".", "+", "-", "*", "%", "%%", "~", "#", "&", "^", "|", "(", ")", ",",
         "==", "!=", "<<", ">>", "*/i/", "::foo", "::a`b", "$c", "$<", ":k", ">", ">/s/", "/", "\\", "?", "=", "@", "X",
-        "4", "w", "L", '"t\\n"', "'b c'", "$[", "]", "!", "!<", "ls", "'q'", ";", "\n", " ", "// c", "$", "-v", "\t", "\\'",
+        "4", "w",
+        "L", '"t\\n"', "'b c'", "$[", "]", "!", "!<", "ls", "'q'", ";", "\n", " ", "// c", "$", "-v", "\t", "\\'",
     ]),
     max_size=12,
 )  # fmt: skip

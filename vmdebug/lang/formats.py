@@ -16,8 +16,9 @@ from vmdebug.lang import values
 from vmdebug.lang.escapes import escape_bytes
 from vmdebug.lang.letters import Letter, find_letter, width_of
 from vmdebug.lang.numbers import MASK
-from vmdebug.lang.output import Page
+from vmdebug.lang.output import Page, Trusted
 from vmdebug.lang.tree import Quoted
+from vmdebug.render import safe
 
 MARGIN = 16
 DEFAULT: Sequence["int | str | Quoted"] = ("X", "^", Quoted("= "), "i")
@@ -68,35 +69,36 @@ class Layout:
 
 
 def format_lines(rows: Iterable[Datum | Layout], show: Show) -> Iterator[str]:
-    """The page: fields in columns, wrapped, 16 columns in."""
+    """The page: fields in columns, wrapped, 16 columns in. Only `s` and `c` print bytes of memory as they are."""
     page = Page(show.width, MARGIN if show.width else 0)
     for row in rows:
         if isinstance(row, Datum):
             _put_datum(page, row)
         else:
             _put_layout(page, row)
-        yield from page.take()
+        yield from map(Trusted, page.take())
     page.finish()
-    yield from page.take()
+    yield from map(Trusted, page.take())
 
 
 def _put_datum(page: Page, datum: Datum) -> None:
     letter = find_letter(datum.letter, "=")
     if letter is None or letter.what in ("bits", "code"):
-        page.raw(datum.text)
-        page.newline()
+        for line in datum.text.split("\n"):
+            page.raw("\t".join(map(safe, line.split("\t"))))
+            page.newline()
     elif letter.what == "text":
         page.raw(datum.text)
     else:
-        page.field(datum.text, width_of(letter, datum.text))
+        page.field(safe(datum.text), width_of(letter, datum.text))
 
 
 def _put_layout(page: Page, layout: Layout) -> None:
     match layout.kind:
         case "label":
-            page.label(layout.text.ljust(MARGIN), MARGIN)
+            page.label(safe(layout.text).ljust(MARGIN), MARGIN)
         case "name":
-            page.label(layout.text, 1)
+            page.label(safe(layout.text), 1)
             page.newline()
         case "newline":
             for _ in range(min(layout.amount, MAX_LAYOUT)):

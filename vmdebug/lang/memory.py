@@ -53,7 +53,20 @@ def search_dcmd(verb: str, letter: str) -> Dcmd:
         call.leave_dot(found)
         yield Match(Vaddr(found))
 
-    return Dcmd(verb + letter, run, "optional", "value [mask]", Text("{address:a}"), (), Match, "", "", "mdb", raw=True)
+    return Dcmd(
+        verb + letter,
+        run,
+        "optional",
+        "value [mask]",
+        Text("{address:a}"),
+        (),
+        Match,
+        "",
+        "",
+        "mdb",
+        raw=True,
+        repeats=True,
+    )
 
 
 def find_word(read: Any, address: int, size: int, value: int, mask: int) -> int:
@@ -68,10 +81,17 @@ def find_word(read: Any, address: int, size: int, value: int, mask: int) -> int:
 
 
 def _chunk(read: Any, address: int, size: int) -> bytes:
-    """Words up to the end of the page; one word where it lies across the end."""
+    """Words up to the end of the page; one word where it lies across the end, or where memory ends before."""
     left = PAGE_SIZE - address % PAGE_SIZE
     try:
         return bytes(read(address, max(left - left % size, size)))
+    except ReadFailed:
+        return _one(read, address, size)
+
+
+def _one(read: Any, address: int, size: int) -> bytes:
+    try:
+        return bytes(read(address, size))
     except ReadFailed as err:
         raise UnreadableData(err) from err
 
@@ -97,7 +117,7 @@ def write_dcmd(verb: str, letter: str) -> Dcmd:
         raise WriteRefused(values[0] & _mask(letter), call.session.dot)
         yield
 
-    return Dcmd(verb + letter, run, "optional", "value ...", None, (), None, "", "", "mdb", raw=True)
+    return Dcmd(verb + letter, run, "optional", "value ...", None, (), None, "", "", "mdb", raw=True, repeats=True)
 
 
 def _mask(letter: str) -> int:

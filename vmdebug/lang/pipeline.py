@@ -68,6 +68,7 @@ class Pipeline:
         self._address = address
         self._count = count
         self._stopped = False
+        self._failure = OK  # the status that ended the pipeline
         self._ends: dict[int, tuple[int, int, int, int]] = {}  # of each stage: dot, increment, &, status
 
     def items(self) -> Iterator[Item]:
@@ -94,7 +95,7 @@ class Pipeline:
         if self._ends:
             dot, increment, last, status = self._ends[max(self._ends)]
             self._host.dot, self._host.increment, self._host.last_address = dot, increment, last
-            self._host.status = status
+            self._host.status = self._failure or status
 
     def _first(self) -> Iterator[Item]:
         stage = self._stages[0]
@@ -126,19 +127,22 @@ class Pipeline:
             yield from self._invoke(number, call, NOTHING)
 
     def _streamed(self, number: int, items: Iterable[Item]) -> Iterator[Item]:
-        """One call with the rows themselves; a row that it passes on keeps its variables."""
-        kept: dict[int, Mapping[str, int]] = {}
+        """One call with the rows themselves. What it yields keeps the variables of the same row, or of the last."""
+        kept: dict[int, Item] = {}
+        latest = NOTHING
 
         def upstream() -> Iterator[Row]:
+            nonlocal latest
             for row, bound in items:
+                latest = bound
                 if bound:
-                    kept[id(row)] = bound
+                    kept[id(row)] = row, bound
                 yield row
 
         call = self._call(number, None, [])
         call.from_pipe, call.upstream = True, upstream()
         for row, _ in self._invoke(number, call, NOTHING):
-            yield row, kept.pop(id(row), NOTHING)
+            yield row, kept.pop(id(row), (row, latest))[1]
 
     def _addresses(self, items: Iterable[Item]) -> Iterator[tuple[int, Mapping[str, int]]]:
         """The addresses in rows. A line of text that is no expression ends the pipeline."""
@@ -183,7 +187,7 @@ class Pipeline:
         left, increment = call.left or (dot, 0)
         following = left + increment
         if (following ^ left) & SIGN or following > MASK:
-            self._stopped = True
+            self._stopped, self._failure = True, ABORT
             self._host.report(DotOverflow(","))
         return following & MASK
 
@@ -212,11 +216,9 @@ class Pipeline:
                 if self._stopped:
                     break
         except UsageError as err:
-            status = USAGE
-            self._fail(err, call)
+            status = self._fail(err, call, USAGE)
         except Abort as err:
-            status = ABORT
-            self._fail(err, call)
+            status = self._fail(err, call, ABORT)
         except (DebuggerError, ImageError) as err:
             status = ERROR
             self._host.report(err, self._stages[number].entry)
@@ -226,9 +228,10 @@ class Pipeline:
             self._host.dot, self._host.increment, self._host.last_address = left, increment, last
             self._host.status = status
 
-    def _fail(self, err: DebuggerError, call: Call) -> None:
-        self._stopped = True
+    def _fail(self, err: DebuggerError, call: Call, status: int) -> int:
+        self._stopped, self._failure = True, status
         self._host.report(err, call.dcmd if isinstance(call.dcmd, Dcmd) else None)
+        return status
 
     def _prepare(self, call: Call, stage: Bound) -> None:
         """Give the call its flags and words; UsageError where the dcmd does not take what it is given."""
@@ -244,6 +247,5 @@ class Pipeline:
 
     def _break_off(self, err: DebuggerError, line: int) -> None:
         """A line in the pipe that is no expression."""
-        self._stopped = True
-        self._ends[len(self._stages)] = self._host.dot, self._host.increment, self._host.last_address, ABORT
+        self._stopped, self._failure = True, ABORT
         self._host.report(err, line=line, source=PIPELINE)
