@@ -30,7 +30,7 @@ ONLY_ZERO = 1  # the dump level
 MAX_CHECKED = 1 << 26  # pages: up to here all bits are counted at open, to see whether the file was cut off
 FEW = 4  # blocks: reads of fewer go through the cache
 ROW = 64  # blocks decompressed together by a longer read: what the processor keeps at hand
-AHEAD = 16  # blocks decompressed together when pages are asked for in order
+AHEAD = 32  # blocks decompressed together when pages are asked for in order
 NOT_GIVEN = "page is in a piece of the split dump that was not given"
 
 
