@@ -21,6 +21,7 @@ from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
 from vmdebug.types.btf import MAX_BLOB, Btf
 from vmdebug.types.btf_source import BtfTypes
+from vmdebug.types.model import Type
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.types.typed import Objects
 from vmdebug.unwind.frames import Frame, each_frame
@@ -110,6 +111,10 @@ class Linux:
         """
         at = self.address(head) if isinstance(head, str) else head
         return each_listed(self.space.read, at, self.objects.offsetof(kind, member), limit)
+
+    def alternatives(self, name: str, member: str) -> Iterator[Type]:
+        """Every structure of that name that has the member."""
+        return self.types.alternatives(name, member) if isinstance(self.types, BtfTypes) else iter(())
 
     def address(self, name: str) -> int:
         """The address of a symbol of the image; DebuggerError if it has none."""
