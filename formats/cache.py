@@ -39,7 +39,7 @@ class Cache:
     def load(self, kind: str, key: str) -> memoryview | None:
         """The payload stored under the key, mapped; None if there is none that is whole."""
         try:
-            with self._path(kind, key).open("rb") as file:
+            with self.path(kind, key).open("rb") as file:
                 mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             return None
@@ -56,7 +56,7 @@ class Cache:
         for part in parts:
             crc = zlib.crc32(part, crc)
             size += memoryview(part).nbytes
-        path = self._path(kind, key)
+        path = self.path(kind, key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write(path, [HEAD.pack(MAGIC, crc, zlib.crc32(key.encode()), size), *parts])
@@ -73,7 +73,8 @@ class Cache:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def _path(self, kind: str, key: str) -> Path:
+    def path(self, kind: str, key: str) -> Path:
+        """Where something stored under the key lies."""
         from hashlib import blake2b
 
         return self.folder / f"{kind}-{blake2b(key.encode(), digest_size=16).hexdigest()}"
