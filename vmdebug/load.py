@@ -115,10 +115,18 @@ def load_path(path: Path) -> list[str]:
 
 def _entry_points() -> Iterator[tuple[str, Callable[[], object]]]:
     """The plug-ins that are installed. Their list is read only where some distribution may have one."""
+    if not any(map(_may_have_plugins, sys.path)):
+        return
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP):
         yield point.name, point.load
+
+
+def _may_have_plugins(folder: str) -> bool:
+    """True if a distribution in a folder of sys.path names our group: a look at small files, without a parser."""
+    wanted = f"[{GROUP}]".encode()
+    return any(wanted in path.read_bytes() for path in Path(folder or ".").glob("*-info/entry_points.txt"))
 
 
 def _first_line(err: BaseException) -> str:
