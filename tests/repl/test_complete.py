@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vmdebug.dcmd import Flag, Registry, dcmd, walker
 from vmdebug.errors import NoTarget, NoTypes
@@ -389,3 +391,58 @@ def test_of_very_many_symbols_the_first_and_the_last_are_given(session):
     assert len(found) == 200
     assert (found[0].text, found[-1].text) == ("sym_000000", "sym_049999")
     assert found[-1].note == "the last of 50000"
+
+
+PIECES = [
+    "::",
+    "print",
+    "proc_t",
+    "struct",
+    " ",
+    "p_user",
+    ".",
+    "->",
+    "[",
+    "]",
+    "'",
+    '"',
+    "$[",
+    "$",
+    "<",
+    ">",
+    "|",
+    "!",
+    ";",
+]
+PIECES += [
+    "/",
+    "=",
+    "-",
+    "-c",
+    "set",
+    "-o",
+    "walk",
+    "main",
+    "`",
+    ":",
+    "//",
+    "\n",
+    "eval",
+    "help",
+    "\\",
+    "é",
+    "0t1",
+    ",",
+    "+",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join))
+def test_no_text_meets_a_bug(session, text):
+    completions = Completions(session)
+
+    found = completions.at_end_of(text)
+
+    assert completions.take_bug() is None
+    assert all(0 <= candidate.start <= len(text) and candidate.text for candidate in found)

@@ -513,3 +513,12 @@ class TestScreen:
 
         assert screen.end() == 0
         assert "\x1b" not in screen.raw
+
+    def test_the_terminals_type_can_be_given(self, terminal):
+        screen = terminal("-o", "term=dumb")
+        screen.prompt()
+
+        screen.send(CTRL["d"])
+
+        assert screen.end() == 0
+        assert "\x1b" not in screen.raw

@@ -3,7 +3,6 @@
 read(prompt) gives the text, and raises EOFError at ^D on an empty line and KeyboardInterrupt at ^C.
 """
 
-import os
 import sys
 from collections.abc import Iterable
 from typing import Protocol, TextIO
@@ -59,7 +58,7 @@ class PlainReader:
 class EditedReader:
     """Lines with editing keys, history, completion and, if wanted, colour."""
 
-    def __init__(self, completions: Completions, history: LineHistory, colour: bool) -> None:
+    def __init__(self, completions: Completions, history: LineHistory, *, term: str, colour: bool) -> None:
         self._prompt = ""
         self._search = Search(history)
         searching = Condition(lambda: self._search.active)
@@ -77,7 +76,7 @@ class EditedReader:
             enable_suspend=True,
             input=create_input(sys.stdin),
             # Not asked where the cursor is: a terminal that answers late would answer the next command.
-            output=Vt100_Output(sys.stdout, _window, os.environ.get("TERM"), ColorDepth.from_env(), enable_cpr=False),
+            output=Vt100_Output(sys.stdout, _window, term, ColorDepth.from_env(), enable_cpr=False),
         )
         self._session.default_buffer.on_text_changed += self._edited
 

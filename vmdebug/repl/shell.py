@@ -19,7 +19,7 @@ from vmdebug.repl.complete import Completions
 from vmdebug.repl.history import LineHistory, default_file, lines_kept
 from vmdebug.repl.pager import Pager
 from vmdebug.repl.reader import EditedReader, PlainReader, Reader
-from vmdebug.repl.terminal import Size, ask, is_dumb, wants_colour, window_size
+from vmdebug.repl.terminal import DUMB, Size, ask, wants_colour, window_size
 
 if TYPE_CHECKING:
     from vmdebug.session import Session
@@ -91,9 +91,8 @@ class Shell:
 
 def talk(session: "Session", banner: Sequence[str], history: Path | None) -> int:
     """Read and run lines until the user leaves; the exit status."""
-    sink, screen = session.outlet.out, sys.stdout.isatty()
-    pager = None
-    if screen:
+    sink, pager = session.outlet.out, None
+    if sys.stdout.isatty():
         pager = Pager(sink, key=ask, size=window_size, enabled=lambda: session.settings.pager)
         session.outlet.out = cast("TextIO", pager)  # of which an outlet uses what a pager has
     completions = Completions(session)
@@ -102,17 +101,19 @@ def talk(session: "Session", banner: Sequence[str], history: Path | None) -> int
             session.registry.dcmds()  # all are loaded now, so that none complains into a line that is being typed
             for line in banner:
                 session.print(line)
-            return Shell(session, _reader(completions, history, screen), completions, pager).loop()
+            return Shell(session, _reader(session, completions, history), completions, pager).loop()
     finally:
         session.outlet.out = sink
 
 
-def _reader(completions: Completions, history: Path | None, screen: bool) -> Reader:
-    if not screen:
+def _reader(session: "Session", completions: Completions, history: Path | None) -> Reader:
+    if not sys.stdout.isatty():
         return PlainReader(sys.stderr)
-    if is_dumb():
+    term = session.settings.term or os.environ.get("TERM", "")
+    if term in DUMB:
         return PlainReader(sys.stdout)
-    return EditedReader(completions, LineHistory(history or default_file(), lines_kept()), wants_colour())
+    lines = LineHistory(history or default_file(), lines_kept())
+    return EditedReader(completions, lines, term=term, colour=wants_colour())
 
 
 @contextmanager
