@@ -155,8 +155,10 @@ def _head_count(call: Call) -> int:
     words = list(each_word(call.args))
     if not words:
         return HEAD
-    text = words[1] if words[0] == "-n" and len(words) == 2 else words[0].removeprefix("-n").removeprefix("-")
-    if not text.isascii() or not text.isdigit() or len(text) > 18 or len(words) > 2:
+    if len(words) == 2 and words[0] == "-n":
+        words = [words[1]]
+    text = words[0].removeprefix("-n").removeprefix("-")
+    if len(words) != 1 or not text.isascii() or not text.isdigit() or len(text) > 18:
         raise call.usage()
     return int(text)
 
