@@ -8,7 +8,6 @@ key is as good as none. Everything here may be deleted at any time.
 import mmap
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +63,9 @@ class Cache:
             return
 
     def _write(self, path: Path, parts: Sequence[bytes | memoryview]) -> None:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        from tempfile import mkstemp
+
+        handle, name = mkstemp(dir=path.parent, prefix=path.name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.writelines(parts)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import formats
 from formats.errors import ImageDamaged, ImageError, ImageNotSupported, ImageUnknown
@@ -20,6 +20,9 @@ from formats.image import About, Fact, Image
 from formats.names import Name, parse_name
 from formats.options import DEFAULTS, Options, Progress, silent
 from formats.source import FileSource, Source
+
+if TYPE_CHECKING:
+    from formats.qcow2_disk import Disk
 
 MAX_WRAPPERS = 8  # containers inside containers; real files have three at most
 MARK = b"\ndef probe("
@@ -173,6 +176,25 @@ def describe(
         warnings=about.warnings if about else (),
         error=error,
     )
+
+
+def open_disk(
+    name: Path | str,
+    *,
+    snapshot: str | None = None,
+    allow_backing: Sequence[Path | str] = (),
+    cache_dir: Path | None = None,
+) -> "Disk":
+    """The disk of a virtual machine in a qcow2 or raw file, through the files it is based on."""
+    from formats.qcow2_chain import open_disk as open_chained
+    from formats.qcow2_header import is_qcow2
+
+    parsed = parse_name(name)
+    options = make_options(parsed.snapshot if snapshot is None else snapshot, allow_backing, cache_dir)
+    source: Source = FileSource(parsed.path)
+    while not is_qcow2(source) and (wrapper := _wrapper_of(source)):
+        source = _call(wrapper.unwrap, source, options)
+    return open_chained(source, options)
 
 
 def _open_pieces(names: Sequence[Name]) -> Image:

@@ -80,6 +80,21 @@ class ClusterMap:
                 yield from self._in_table(table, start, stop)
             start = stop
 
+    def find_data(self, start: int, size: int) -> int | None:
+        """Where the bytes lie in the file if all of them are plain data in one stretch; None says nothing."""
+        bits, mask = self.header.cluster_bits, (1 << self.header.table_bits) - 1
+        first, last = start >> bits, start + size - 1 >> bits
+        table = self._table(start >> self._span_bits)
+        if table is None or self.header.extended or last >> self.header.table_bits != first >> self.header.table_bits:
+            return None
+        index = first & mask
+        host = table[index] & ~COPIED
+        for number in range(last - first + 1):
+            if table[index + number] & ~COPIED != host + (number << bits):
+                return None
+        plain = host and not host & ~OFFSET and not host & self.header.cluster_size - 1
+        return host + (start & self.header.cluster_size - 1) if plain else None
+
     def _table(self, index: int) -> "array[int] | None":
         offset = self.l1[index] & OFFSET if index < self.l1_size else 0
         if not offset:

@@ -41,6 +41,8 @@ class Layer(Protocol):
 
     def each_piece(self, start: int, end: int) -> Iterator[Piece]: ...
 
+    def find_data(self, start: int, size: int) -> int | None: ...
+
     def inflate(self, host: int, packed: int) -> bytes: ...
 
 
@@ -54,6 +56,9 @@ class RawLayer:
 
     def each_piece(self, start: int, end: int) -> Iterator[Piece]:
         yield Piece(start, end - start, Kind.DATA, start)
+
+    def find_data(self, start: int, size: int) -> int | None:
+        return start
 
     def inflate(self, host: int, packed: int) -> bytes:
         raise ImageDamaged(f"{self.name}: a raw file has no compressed clusters")
@@ -72,12 +77,17 @@ class Qcow2Layer:
     def each_piece(self, start: int, end: int) -> Iterator[Piece]:
         return self.clusters.each_piece(start, end)
 
+    def find_data(self, start: int, size: int) -> int | None:
+        return self.clusters.find_data(start, size)
+
     def inflate(self, host: int, packed: int) -> bytes:
         return self.compressed.read(host, packed)
 
 
 class Disk:
-    """The disk that a chain of layers makes, the top first."""
+    """The disk that a chain of layers makes, the top first. It begins at `origin` of the top layer."""
+
+    origin = 0
 
     def __init__(self, layers: Sequence[Layer], name: str | None = None) -> None:
         self.layers = layers
@@ -102,10 +112,10 @@ class Disk:
 
     def page(self, offset: int) -> tuple[Buffer, int]:
         self._check(offset, PAGE_SIZE)
-        piece, depth = self._first(offset, PAGE_SIZE)
-        file = self.layers[depth].file
-        if piece.kind is Kind.DATA and piece.size == PAGE_SIZE and piece.host + PAGE_SIZE <= file.size:
-            return file.page(piece.host)
+        top = self.layers[0]
+        host = top.find_data(offset + self.origin, PAGE_SIZE)
+        if host is not None and host + PAGE_SIZE <= top.file.size:
+            return top.file.page(host)
         return self.read(offset, PAGE_SIZE), 0
 
     def each_extent(self, start: int = 0, end: int | None = None) -> Iterator[Extent]:
@@ -170,7 +180,7 @@ class StateRegion(Disk):
     def __init__(self, layer: Qcow2Layer, start: int, size: int, key: str | None) -> None:
         super().__init__([layer])
         self.size = size
-        self._start = start
+        self.origin = start
         self._key = key
 
     def identity(self) -> str | None:
@@ -178,8 +188,8 @@ class StateRegion(Disk):
         return self._key
 
     def _each_piece(self, depth: int, start: int, end: int) -> Iterator[tuple[Piece, int]]:
-        for piece, layer in super()._each_piece(depth, start + self._start, end + self._start):
-            yield piece._replace(start=piece.start - self._start), layer
+        for piece, layer in super()._each_piece(depth, start + self.origin, end + self.origin):
+            yield piece._replace(start=piece.start - self.origin), layer
 
 
 def _stored(file: Source, piece: Piece) -> bytes:

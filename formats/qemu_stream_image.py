@@ -15,11 +15,13 @@ from formats.errors import ImageDamaged, ImageError, PageAbsent, PageMissing
 from formats.frames import PAGE_SIZE, Paddr, Pfn
 from formats.image import About, Fact, Image, Note, PageState, Run, Vcpu
 from formats.options import Options
+from formats.pagecache import PageCache
 from formats.qemu_stream_blocks import IGNORE_SHARED, MAPPED_RAM
 from formats.qemu_stream_cpu import each_vcpu, guess_devices
 from formats.qemu_stream_devices import Device, Layout, each_device, find_description, skip_device
 from formats.qemu_stream_index import load, store
 from formats.qemu_stream_layout import HYPERTRANSPORT, Piece, Placement, Split, guess_split, place, read_split
+from formats.qemu_stream_log import Kind
 from formats.qemu_stream_pages import MappedPages, Pages, RecordedPages
 from formats.qemu_stream_walk import Scan, scan
 from formats.source import Buffer, Source
@@ -95,10 +97,11 @@ def open_stream(source: Source, options: Options, name: str, description: str) -
     placement = place(found.blocks, behind.split, found.machine)
     warnings += _doubts(found, placement)
     mapped = MAPPED_RAM in found.capabilities
+    cache = PageCache(options.page_cache)
     pages: Pages = (
         MappedPages(source, found.blocks)
         if mapped
-        else RecordedPages(source, found.runs, complete=found.tail is not None)
+        else RecordedPages(source, found.runs, complete=found.tail is not None, cache=cache)
     )
     about = About(
         format=name,
@@ -109,6 +112,8 @@ def open_stream(source: Source, options: Options, name: str, description: str) -
         warnings=warnings,
     )
     image = QemuStreamImage(source, about, behind.vcpus, placement.pieces, pages)
+    if found.runs.delta_page or bytes(found.runs.kind).find(Kind.ZLIB) >= 0:
+        image.cache = cache
     image.notes = vmcoreinfo.named(_each_guest_note(source, image, behind.devices))
     return image
 

@@ -5,7 +5,7 @@ Specified in: migration/ram.c and xbzrle.c of QEMU.
 
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -13,12 +13,12 @@ from formats.errors import ImageDamaged, PageAbsent, PageMissing
 from formats.extents import CUT_OFF, ZERO_PAGE
 from formats.frames import PAGE_SHIFT, PAGE_SIZE, Pfn
 from formats.image import PageState
+from formats.pagecache import PageCache
 from formats.qemu_stream_blocks import Block, Mapped, bitmap_size
 from formats.qemu_stream_log import STRIDE, Kind, Runs
 from formats.source import Buffer, Source
 
 Stretch = tuple[int, PageState]  # so many pages of one state
-KEPT = 1024  # pages put together from deltas that are kept
 
 
 class Pages(Protocol):
@@ -36,17 +36,17 @@ class Pages(Protocol):
 class RecordedPages:
     """Pages by the records of the stream. One without a record is zero, or absent where the stream was cut."""
 
-    def __init__(self, source: Source, runs: Runs, complete: bool) -> None:
+    def __init__(self, source: Source, runs: Runs, complete: bool, cache: PageCache) -> None:
         self.source = source
         self.runs = runs
         self.unsent = PageState.ZERO if complete else PageState.ABSENT
-        self._made: dict[int, bytes] = {}
+        self.cache = cache  # of pages that have to be made
 
     def locate(self, page: int, pfn: Pfn) -> tuple[Buffer, int]:
         if self.runs.delta_page:
             at = bisect_left(self.runs.delta_page, page)
             if at < len(self.runs.delta_page) and self.runs.delta_page[at] == page:
-                return self._with_deltas(page, at, pfn), 0
+                return self._made(page, lambda: self._with_deltas(page, at, pfn)), 0
         return self._whole(page, pfn)
 
     def state(self, page: int) -> PageState:
@@ -95,7 +95,15 @@ class RecordedPages:
             return self.source.page(place + (page - runs.first[at]) * STRIDE)
         if kind == Kind.FILL:
             return (ZERO_PAGE, 0) if not place else (bytes([place & 0xFF]) * PAGE_SIZE, 0)
-        return self._inflated(place), 0
+        return self._made(page, lambda: self._inflated(place)), 0
+
+    def _made(self, page: int, make: Callable[[], bytes]) -> bytes:
+        """A page that is not stored as it is, made once as long as there is room for it."""
+        content = self.cache.find(page)
+        if content is None:
+            content = make()
+            self.cache.keep(page, content)
+        return content
 
     def _inflated(self, place: int) -> bytes:
         size = int.from_bytes(self.source.read(place, 4), "big")
@@ -108,8 +116,6 @@ class RecordedPages:
         return page
 
     def _with_deltas(self, page: int, at: int, pfn: Pfn) -> bytes:
-        if page in self._made:
-            return self._made[page]
         try:
             buffer, start = self._whole(page, pfn)
         except PageMissing as err:
@@ -120,10 +126,7 @@ class RecordedPages:
             delta = self.source.read(place + 2, int.from_bytes(self.source.read(place, 2), "big"))
             apply_delta(content, delta, f"{self.source.name}: XBZRLE record at {place:#x}")
             at += 1
-        if len(self._made) >= KEPT:
-            self._made.pop(next(iter(self._made)))
-        self._made[page] = bytes(content)
-        return self._made[page]
+        return bytes(content)
 
 
 class MappedPages:

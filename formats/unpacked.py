@@ -6,7 +6,6 @@ disk. `pieces` gives what the codec does, a bounded piece at a time, behind how 
 
 import mmap
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -41,26 +40,30 @@ class Unpacked(BufferSource):
 
 def unpack(source: Source, options: Options, codec: str, pieces: Callable[[Source], Pieces], command: str) -> Source:
     """What the pieces make, from the cache if they were unpacked before; `command` does the same outside of here."""
+    from tempfile import TemporaryFile
+
     key = identity_of(source) if options.cache else None
     if options.cache and key:
         buffer = _cached(
             source, options.cache, f"{key}/{codec}", lambda file: _write(source, file, pieces, options, command)
         )
         return Unpacked(source, buffer, codec)
-    with tempfile.TemporaryFile() as file:
+    with TemporaryFile() as file:
         _write(source, file, pieces, options, command)
         size = file.seek(0, os.SEEK_END)
         return Unpacked(source, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b"", codec)
 
 
 def _cached(source: Source, cache: Cache, key: str, write: Callable[[BinaryIO], None]) -> bytes | mmap.mmap:
+    from tempfile import mkstemp
+
     path = cache.path(KIND, key)
     size = cache.load(f"{KIND}-size", key)
     if size is not None and path.exists() and path.stat().st_size == int.from_bytes(size, "little"):
         return map_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        handle, name = mkstemp(dir=path.parent, prefix=path.name)
     except OSError as err:
         raise ImageError(f"{source.name}: cannot be unpacked into {path.parent}: {err.strerror}") from err
     partial = Path(name)
