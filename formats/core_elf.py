@@ -33,7 +33,8 @@ def _each_extent(load: Segment, size: int, rest: PageState) -> Iterator[Extent]:
         return
     stored = min(load.filesz, load.memsz) if load.memsz else load.filesz
     yield from clipped(Extent(load.paddr, stored, load.offset), size)
-    yield from clipped(Extent(load.paddr + stored, max(load.memsz - stored, 0), None, rest), size)
+    if load.memsz > stored:
+        yield from clipped(Extent(load.paddr + stored, load.memsz - stored, None, rest), size)
 
 
 def warn_of_gaps(extents: Sequence[Extent], warnings: list[str]) -> None:

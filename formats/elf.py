@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from formats.errors import ImageDamaged, SourceEnd
 from formats.image import Note
@@ -17,7 +18,7 @@ ET_CORE = 4
 EM_386, EM_ARM, EM_X86_64, EM_AARCH64 = 3, 40, 62, 183
 PT_LOAD, PT_NOTE = 1, 4
 PN_XNUM = 0xFFFF  # the true count of segments is in section 0's sh_info
-MAX_SEGMENTS = 1 << 20
+MAX_SEGMENTS = 1 << 18
 MAX_NOTES = 1 << 24  # bytes of notes: 4096 processors take about 4 MB
 MAX_NOTE_COUNT = 1 << 16
 
@@ -57,8 +58,9 @@ class Section:
     entsize: int
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
+    """One program header; there may be very many."""
+
     type: int
     flags: int
     offset: int
@@ -120,7 +122,7 @@ def read_segments(source: Source, header: Header, kind: int | None = None) -> li
         raise ImageDamaged(f"{source.name}: truncated: {count} program headers lie at {header.phoff:#x}") from err
     raw = (fields for fields in layout.iter_unpack(table) if kind is None or fields[0] == kind)
     if header.bits == 64:
-        return [Segment(t, fl, off, va, pa, fsz, msz) for t, fl, off, va, pa, fsz, msz, _ in raw]
+        return [Segment._make(fields[:7]) for fields in raw]
     return [Segment(t, fl, off, va, pa, fsz, msz) for t, off, va, pa, fsz, msz, fl, _ in raw]
 
 

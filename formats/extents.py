@@ -7,7 +7,8 @@ the mapped file. Nothing here grows with the size of a range, only with their nu
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 from formats.errors import PageAbsent, PageExcluded, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Paddr, Pfn
@@ -19,8 +20,7 @@ ZERO_PAGE = bytes(PAGE_SIZE)
 CUT_OFF = "page lies past the end of the truncated file"
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """`size` bytes of memory from `paddr` on, at `offset` in the file; no offset where the file has no bytes for them.
 
     An ABSENT extent is one that the file names but was cut off before.
@@ -52,30 +52,33 @@ class Extent:
 def disjoint(extents: Iterable[Extent]) -> list[Extent]:
     """The same memory without overlaps, ascending: what begins first wins, and seamless neighbours are one."""
     found: list[Extent] = []
-    for extent in sorted(extents, key=lambda extent: extent.paddr):
+    for extent in sorted(extents, key=itemgetter(0)):
         if not extent.size:
             continue
         last = found[-1] if found else None
-        if last is None or extent.paddr > last.end:
+        end = last.end if last else -1
+        if last is None or extent.paddr > end:
             found.append(extent)
         elif extent.follows(last):
-            found[-1] = Extent(last.paddr, max(last.end, extent.end) - last.paddr, last.offset, last.state)
-        elif extent.end > last.end:
-            found.append(extent.from_byte(last.end))
+            found[-1] = Extent(last.paddr, max(end, extent.end) - last.paddr, last.offset, last.state)
+        elif extent.end > end:
+            found.append(extent.from_byte(end))
     return found
 
 
 def clipped(extent: Extent, size: int) -> Iterator[Extent]:
     """The extent as far as a file of `size` bytes and x86's physical addresses reach; what the file lacks is ABSENT."""
-    end = min(extent.end, PHYSICAL_END)
-    if extent.offset is None:
-        stored = extent.paddr
-    else:
-        stored = min(end, extent.paddr + max(size - extent.offset, 0))
-        yield Extent(extent.paddr, max(stored - extent.paddr, 0), extent.offset, extent.state)
-    if stored < end:
-        state = extent.state if extent.offset is None else PageState.ABSENT
-        yield Extent(stored, end - stored, None, state)
+    paddr, length, offset, state = extent
+    if paddr + length > PHYSICAL_END:
+        length = max(PHYSICAL_END - paddr, 0)
+    if offset is None or offset + length <= size:
+        if length:
+            yield Extent(paddr, length, offset, state)
+        return
+    stored = max(size - offset, 0)
+    if stored:
+        yield Extent(paddr, stored, offset, state)
+    yield Extent(paddr + stored, length - stored, None, PageState.ABSENT)
 
 
 class PageIndex:
@@ -89,20 +92,24 @@ class PageIndex:
         self.bases: list[int | None] = []  # where pfn 0 would lie in the file
         self.states: list[PageState] = []
         for extent in extents:
-            self._add(extent)
+            paddr, size, offset, state = extent
+            end = paddr + size
+            first, last = -(-paddr >> PAGE_SHIFT), end >> PAGE_SHIFT
+            if first < last:
+                self.starts.append(first)
+                self.ends.append(last)
+                self.bases.append(None if offset is None else offset - paddr)
+                self.states.append(state)
+            if (paddr | end) & PAGE_MASK:
+                self._add_mixed(extent)
 
-    def _add(self, extent: Extent) -> None:
-        first = -(-extent.paddr >> PAGE_SHIFT)
-        end = extent.end >> PAGE_SHIFT
+    def _add_mixed(self, extent: Extent) -> None:
+        """Notes the pages at the edges of an extent that are not wholly inside it."""
+        first, last = extent.paddr >> PAGE_SHIFT, extent.end >> PAGE_SHIFT
         if extent.paddr & PAGE_MASK:
-            self.mixed.setdefault(extent.paddr >> PAGE_SHIFT, []).append(extent)
-        if extent.end & PAGE_MASK and (end >= first or not extent.paddr & PAGE_MASK):
-            self.mixed.setdefault(end, []).append(extent)
-        if first < end:
-            self.starts.append(first)
-            self.ends.append(end)
-            self.bases.append(None if extent.offset is None else extent.offset - extent.paddr)
-            self.states.append(extent.state)
+            self.mixed.setdefault(first, []).append(extent)
+        if extent.end & PAGE_MASK and not (last == first and extent.paddr & PAGE_MASK):
+            self.mixed.setdefault(last, []).append(extent)
 
     def each_run(self) -> Iterator[Run]:
         """Every page, in runs of one state, ascending."""

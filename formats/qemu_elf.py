@@ -57,7 +57,8 @@ def open_image(source: Source) -> Image:
 
 def bridged(extents: Sequence[Extent]) -> list[Extent]:
     """The extents with the gaps closed between two of one block: its bytes lie together in the file, mapped or not."""
-    return disjoint([*extents, *_each_gap(extents)])
+    gaps = list(_each_gap(extents))
+    return disjoint([*extents, *gaps]) if gaps else list(extents)
 
 
 def _each_gap(extents: Sequence[Extent]) -> Iterator[Extent]:

@@ -89,7 +89,10 @@ def test_addresses_beyond_physical_memory_are_left_out():
 
 
 EXTENTS = st.lists(
-    st.builds(Extent, st.integers(0, 0x6000), st.integers(0, 0x3000), st.integers(0, 0x3000)), max_size=8
+    st.builds(
+        Extent, st.integers(0, 0x6000), st.integers(0, 0x3000), st.integers(0, 0x3000), st.just(PageState.PRESENT)
+    ),
+    max_size=8,
 )
 
 
