@@ -7,6 +7,7 @@
     dcmd       @dcmd, @walker, rows, the registry
     lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses
     session    one sitting                 load      finds dcmds
+    library    vmdebug.open(): one object for an opened image
     repl/, cli, __main__                   the shell and the command line
 
 Stands on formats/; names no dcmd.
@@ -14,6 +15,10 @@ Stands on formats/; names no dcmd.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vmdebug.library import Machine
 
 # The rooms beside this one are imported by their folders' names. An installed vmdebug carries them in _rooms,
 # so that no other name is added to site-packages; in a checkout they lie beside it.
@@ -21,3 +26,10 @@ _here = Path(__file__).parent
 sys.path.insert(0, str(_here / "_rooms" if (_here / "_rooms").is_dir() else _here.parent))
 
 __version__ = "0.1.0"
+
+
+def open(*names: Path | str, **options: Any) -> "Machine":  # noqa: A001
+    """The machine in an image: see vmdebug.library.open_machine for the options."""
+    from vmdebug.library import open_machine
+
+    return open_machine(*names, **options)

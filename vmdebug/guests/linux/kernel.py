@@ -189,8 +189,13 @@ class Linux:
 
 
 def find(target: Target) -> Linux:
-    """The Linux kernel in an image; NotLinux if it is none, or cannot be found."""
-    return Linux(target, find_image(target))
+    """The Linux kernel in an image; NotLinux if it is none, or cannot be found.
+
+    The tables that show the kernel become the target's own: vcpu 0 may have been stopped on a process' user half.
+    """
+    image = find_image(target)
+    target.kernel = image.space
+    return Linux(target, image)
 
 
 def linux(guest: Guest) -> Linux:
