@@ -61,11 +61,11 @@ class CtfTypes(TypeSource):
 
     def type_of_symbol(self, symbol: KernelSymbol) -> Type | None:
         container = self._usable(symbol.module)
-        return container.type_of(symbol.index) if container else None
+        return container.type_of(symbol.index) if container is not None else None
 
     def function(self, symbol: KernelSymbol) -> Function | None:
         container = self._usable(symbol.module)
-        return container.function(symbol.index, symbol.name) if container else None
+        return container.function(symbol.index, symbol.name) if container is not None else None
 
     def container(self, module: str) -> Container:
         """A module's container; CtfError says why there is none."""
@@ -104,7 +104,7 @@ class CtfTypes(TypeSource):
         return None if isinstance(found, Forward) else found
 
     def _containers(self) -> Iterator[Container]:
-        return (container for name in self._order if (container := self._usable(name)))
+        return (container for name in self._order if (container := self._usable(name)) is not None)
 
     def _usable(self, module: str) -> Container | None:
         found = self._open(module)
