@@ -313,13 +313,14 @@ def test_format_letters_with_their_meaning(session):
 
 
 def test_files(complete, tmp_path, monkeypatch):
-    (tmp_path / "macro one").write_text("")
+    (tmp_path / "macro_one").write_text("")
     (tmp_path / "macros").mkdir()
     (tmp_path / ".hidden").write_text("")
+    (tmp_path / "macro;!rm").write_text("")
     monkeypatch.chdir(tmp_path)
 
-    assert complete("$<mac") == ["$<macro one", "$<macros/"]
-    assert complete("::cat ") == ["::cat macro one", "::cat macros/"]
+    assert complete("$<mac") == ["$<macro_one", "$<macros/"]
+    assert complete("::cat ") == ["::cat macro_one", "::cat macros/"]
     assert complete(f"::cat {tmp_path}/.") == [f"::cat {tmp_path}/.hidden"]
     assert complete("::cat /nowhere/x") == []
 
@@ -358,6 +359,21 @@ def test_without_an_image_dcmds_are_still_completed(session):
     assert completions.at_end_of("::print pro") == []
     assert completions.at_end_of("mut") == []
     assert completions.take_bug() is None
+
+
+HOSTILE = ["x_;!touch pwned", "x_\n::quit", "x_$[1", "x_ y", "x_|z", "x_'", 'x_"', "x_\x1b]0;t\x07", "x_!a", "x_\u202e"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_from_an_image_that_could_be_more_than_names_are_not_offered(session, complete, name):
+    session.symbols = SymbolTable(Part("", [Symbol(name, 1, 8, "FUNC"), Symbol("x_ok", 2, 8, "FUNC")]))
+    proc = session.guest.types.find("struct proc")
+    proc.members.append(Member(name, 0, lambda: INT))
+    session.guest.types.all["", name] = Typedef(lambda: INT, f"{name};")
+
+    assert complete("x_") == ["x_ok"]
+    assert complete("::print x_") == []
+    assert complete("::print struct proc x_") == []
 
 
 def test_a_guest_without_types_gives_none(session):

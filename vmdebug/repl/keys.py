@@ -28,6 +28,7 @@ def _add_line_keys(keys: KeyBindings, editing: Filter) -> None:
     empty = Condition(_is_empty)
     keys.add("c-u")(_kill_line)
     keys.add("c-d", filter=~empty)(get_by_name("delete-char"))
+    keys.add("c-s")(_do_nothing)  # mdb searches in one direction only
     keys.add("c-\\")(lambda event: event.app.exit(result=QUIT))
     for key, command in ACCELERATORS.items():
         keys.add(key, filter=editing & empty)(_answer_with(command))
@@ -54,15 +55,16 @@ def _add_search_keys(keys: KeyBindings, search: Search, searching: Condition) ->
     def cancel(event: KeyPressEvent) -> None:
         search.cancel(event.current_buffer)
 
-    @keys.add("tab", filter=searching)
-    @keys.add("down", filter=searching)
-    @keys.add("c-n", filter=searching)
-    def nothing(event: KeyPressEvent) -> None:
-        """Completion and later lines have no meaning in a search."""
+    for key in ("tab", "down", "c-n"):
+        keys.add(key, filter=searching)(_do_nothing)
 
 
 def _is_empty() -> bool:
     return not get_app().current_buffer.text
+
+
+def _do_nothing(_: KeyPressEvent) -> None:
+    """For keys that mean something to others."""
 
 
 def _kill_line(event: KeyPressEvent) -> None:

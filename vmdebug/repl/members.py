@@ -7,6 +7,7 @@ from vmdebug.types.errors import WrongKind
 from vmdebug.types.model import Aggregate, Array, Pointer, Type
 
 LAST = re.compile(r"^(?P<path>.*(?:\.|->))?(?P<name>\w*)$", re.DOTALL)
+MEMBER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*")
 STEP = re.compile(r"(?P<name>\w+)|(?P<index>\[[^\]]*\])|->|\.")
 
 
@@ -18,7 +19,7 @@ def members(type_: Type, partial: str) -> Iterator[tuple[str, str]]:
     path, name = match["path"] or "", match["name"]
     inside = _inside(_follow(type_, path))
     for each in sorted(inside.names):
-        if each.startswith(name):
+        if each.startswith(name) and MEMBER.fullmatch(each):
             yield path + each, inside.find(each).type.spelled
 
 

@@ -46,8 +46,6 @@ class Shell:
                 ends = 0 if self._turn() else ends + 1
             except KeyboardInterrupt:
                 self._session.print("")
-            except Exception as err:  # noqa: BLE001  # a boundary: a bug ends the command, not the sitting
-                self._report_bug("", err)
         return EXIT_OK
 
     @property
@@ -59,18 +57,24 @@ class Shell:
         self._follow_window()
         try:
             text = self._reader.read(self._session.prompt)
-        except EOFError:
+        except (EOFError, OSError):  # the latter where the terminal has gone
             self._answer_end()
             return False
         except KeyboardInterrupt:
             return True
         if bug := self._completions.take_bug():
             self._report_bug(" in completion", bug)
+        self._run(text)
+        return True
+
+    def _run(self, text: str) -> None:
         self._follow_window()
         if self._pager:
             self._pager.restart()
-        self._session.run(f"{text}\n", SOURCE)
-        return True
+        try:
+            self._session.run(f"{text}\n", SOURCE)
+        except Exception as err:  # noqa: BLE001  # a boundary: a bug ends the command, not the sitting
+            self._report_bug("", err)
 
     def _answer_end(self) -> None:
         if self._session.settings.ignoreeof:

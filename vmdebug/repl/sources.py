@@ -1,8 +1,10 @@
 """Where the names come from that complete a word: each method gives the ones with a prefix, and what they are.
 
-Large sets (a kernel's symbols, its types) are sorted at the first question and kept as long as their table is.
+Large sets (a kernel's symbols, its types) are sorted at the first question and kept as long as their table is. They
+come from the image, and what is inserted will be run: only those are given that can be nothing but names.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vmdebug.dcmd import Dcmd
 from vmdebug.lang.letters import LETTERS, find_letter
+from vmdebug.lang.lexer import NAME
 from vmdebug.lang.settings import FLAGS, VALUED
 from vmdebug.repl.members import members
 from vmdebug.repl.names import LIMIT, Names
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from vmdebug.types.source import TypeSource
 
 Found = tuple[str, str]  # what may stand there, and what it is
+SYMBOL = re.compile(NAME)
+TYPE = re.compile(r"[A-Za-z_][0-9A-Za-z_.]*( [A-Za-z_][0-9A-Za-z_.]*)*")
+WORD = re.compile(r"[^\s;!|\"'$]+")
 
 
 class Sources:
@@ -83,14 +89,14 @@ class Sources:
                 yield char, letter.line().partition(" - ")[2].removeprefix("write ")
 
     def files(self, prefix: str) -> Iterator[Found]:
-        """Files and folders; hidden ones only if the prefix names a dot."""
+        """Files and folders whose names need no quotes; hidden ones only if the prefix names a dot."""
         folder, slash, start = prefix.rpartition("/")
         try:
             entries = sorted(Path(f"{folder}{slash}" or ".").expanduser().iterdir())
         except OSError:
             return
         shown = (e for e in entries if e.name.startswith(start) and (start or not e.name.startswith(".")))
-        for entry in islice(shown, LIMIT):
+        for entry in islice((entry for entry in shown if WORD.fullmatch(entry.name)), LIMIT):
             yield f"{folder}{slash}{entry.name}" + "/" * entry.is_dir(), ""
 
     def symbols(self, prefix: str) -> Iterator[Found]:
@@ -108,7 +114,8 @@ class Sources:
         """Names of types as C writes them, with their tags."""
         source = self._session.guest.types
         if source is not self._types:
-            self._types, self._type_names = source, Names(base_name(found) for found in source.each())
+            names = (base_name(found) for found in source.each())
+            self._types, self._type_names = source, Names(name for name in names if TYPE.fullmatch(name))
         yield from noted(self._type_names, prefix)
 
     def members(self, type_name: str, path: str) -> Iterator[Found]:
@@ -148,8 +155,8 @@ def _symbols(table: "SymbolTable", module: str | None) -> Iterable["Symbol"]:
 
 
 def _is_public(symbol: "Symbol") -> bool:
-    return symbol.bind != "LOCL" and symbol.kind in ("FUNC", "OBJT") and bool(symbol.name)
+    return symbol.bind != "LOCL" and symbol.kind in ("FUNC", "OBJT") and _is_named(symbol)
 
 
 def _is_named(symbol: "Symbol") -> bool:
-    return symbol.kind not in ("SECT", "FILE") and bool(symbol.name)
+    return symbol.kind not in ("SECT", "FILE") and SYMBOL.fullmatch(symbol.name) is not None
