@@ -50,19 +50,52 @@ class Extent(NamedTuple):
 
 
 def disjoint(extents: Iterable[Extent]) -> list[Extent]:
-    """The same memory without overlaps, ascending: what begins first wins, and seamless neighbours are one."""
+    """The same memory without overlaps, ascending, seamless neighbours made one.
+
+    Of extents that overlap, those with bytes win over those without, then what begins first.
+    """
+    stored: list[Extent] = []
+    others: list[Extent] = []
+    for extent in extents:
+        (stored if extent.offset is not None else others).append(extent)
+    found = _joined(stored)
+    if others:
+        found += _outside(_joined(others), found)
+        found.sort(key=itemgetter(0))
+    return found
+
+
+def _joined(extents: Iterable[Extent]) -> list[Extent]:
     found: list[Extent] = []
     for extent in sorted(extents, key=itemgetter(0)):
-        if not extent.size:
-            continue
         last = found[-1] if found else None
         end = last.end if last else -1
+        if not extent.size:
+            continue
         if last is None or extent.paddr > end:
             found.append(extent)
         elif extent.follows(last):
             found[-1] = Extent(last.paddr, max(end, extent.end) - last.paddr, last.offset, last.state)
         elif extent.end > end:
             found.append(extent.from_byte(end))
+    return found
+
+
+def _outside(extents: Sequence[Extent], taken: Sequence[Extent]) -> list[Extent]:
+    """The parts of extents without bytes that lie outside others; both ascend without overlaps."""
+    found: list[Extent] = []
+    at = 0
+    for extent in extents:
+        start = extent.paddr
+        while at < len(taken) and taken[at].end <= start:
+            at += 1
+        here = at
+        while start < extent.end:
+            stop = min(taken[here].paddr, extent.end) if here < len(taken) else extent.end
+            if start < stop:
+                found.append(Extent(start, stop - start, None, extent.state))
+            start = max(taken[here].end, stop) if here < len(taken) else extent.end
+            here += 1
     return found
 
 

@@ -45,6 +45,20 @@ def test_of_two_that_overlap_the_one_that_begins_first_wins():
     assert found.read(0x1000, 0x3000) == FILE[:0x2000] + FILE[0x3100:0x4100].ljust(0x1000, b"\0")[:0x1000]
 
 
+def test_what_has_bytes_wins_over_what_has_none():
+    found = image(
+        Extent(0x0, 0x9000, None, PageState.EXCLUDED), Extent(0x2000, 0x1000, 0x100), Extent(0x4000, 0x1000, 0x200)
+    )
+
+    assert [(run.pfn, run.count, run.state) for run in found.runs()] == [
+        (0, 2, PageState.EXCLUDED),
+        (2, 1, PageState.PRESENT),
+        (3, 1, PageState.EXCLUDED),
+        (4, 1, PageState.PRESENT),
+        (5, 4, PageState.EXCLUDED),
+    ]
+
+
 def test_neighbours_of_one_block_become_one():
     parts = [Extent(0x1000, 0x1000, 0x10), Extent(0x1800, 0x1800, 0x810), Extent(0x3000, 0x10, 0x2010)]
 
