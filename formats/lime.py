@@ -17,6 +17,7 @@ from formats.source import Source
 
 NAME = "lime"
 DESCRIPTION = "LiME memory dump (LiME, AVML without compression)"
+HEADS = (b"EMiL", b"AVML")
 
 MAGIC, MAGIC_AVML = b"EMiL", b"AVML"
 VERSION = 1

@@ -3,11 +3,16 @@
 Every module of this folder with a `probe` takes part: with `open_image` it reads a format, with `unwrap` it finds a
 source inside a source, with `open_set` it reads several files as one image. A function that takes a second parameter
 gets the Options. What a source from a container has in `notes` becomes part of the image.
+
+Importing all of them takes longer than opening a file. A module may therefore say in a line HEADS = (b"...", ...) how
+its files begin; that line, and ORDER = number, are read from its text, and it is imported only for such files.
 """
 
+import ast
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +30,31 @@ if TYPE_CHECKING:
     from formats.qcow2_disk import Disk
 
 MAX_WRAPPERS = 8  # containers inside containers; real files have three at most
-MARK = b"\ndef probe("
+PROBE, READ, UNWRAP = b"\ndef probe(", b"\ndef open_image(", b"\ndef unwrap("
+ORDER_LINE = re.compile(rb"^ORDER = (\d+)", re.MULTILINE)
+HEADS_LINE = re.compile(rb"^HEADS = (\(.*\))$", re.MULTILINE)
+LONGEST_HEAD = 64
+DEFAULT_ORDER = 50
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A module that takes part, as far as its text tells; without `heads` it must be asked about every file."""
+
+    name: str
+    order: int
+    heads: tuple[bytes, ...]
+    reads: bool
+    unwraps: bool
+
+    def module(self) -> ModuleType:
+        return importlib.import_module(f"formats.{self.name}")
+
+    def knows(self, source: Source) -> bool:
+        """True if the source is of this format; ImageError if it is, but broken."""
+        if self.heads and not source.peek(0, LONGEST_HEAD).startswith(self.heads):
+            return False
+        return bool(self.module().probe(source))
 
 
 @dataclass(frozen=True)
@@ -55,13 +84,13 @@ class Description:
 @functools.cache
 def readers() -> Sequence[ModuleType]:
     """The modules that read a format, in order of detection."""
-    return [module for module in _modules() if hasattr(module, "open_image")]
+    return [candidate.module() for candidate in _candidates() if candidate.reads]
 
 
 @functools.cache
 def wrappers() -> Sequence[ModuleType]:
     """The modules that find a source inside a source, in order of detection."""
-    return [module for module in _modules() if hasattr(module, "unwrap")]
+    return [candidate.module() for candidate in _candidates() if candidate.unwraps]
 
 
 def open_image(
@@ -105,7 +134,7 @@ def make_options(
 def open_source(source: Source, options: Options = DEFAULTS) -> Image:
     """The image in a source, containers removed."""
     inner = unwrap_all(source, options)
-    reader = next((module for module in readers() if module.probe(inner.source)), None)
+    reader = _reader_of(inner.source)
     if reader is None:
         raise ImageUnknown(inner.source.name, inner.source.peek(0, 8))
     if options.snapshot is not None and not any(hasattr(module, "TAKES_SNAPSHOT") for module in inner.containers):
@@ -214,7 +243,13 @@ def _finished(image: Image, inner: Unwrapped) -> Image:
 
 
 def _wrapper_of(source: Source) -> ModuleType | None:
-    return next((module for module in wrappers() if module.probe(source)), None)
+    found = next((one for one in _candidates() if one.unwraps and one.knows(source)), None)
+    return found.module() if found else None
+
+
+def _reader_of(source: Source) -> ModuleType | None:
+    found = next((one for one in _candidates() if one.reads and one.knows(source)), None)
+    return found.module() if found else None
 
 
 def _all_probed(reader: ModuleType, sources: Sequence[Source]) -> bool:
@@ -227,18 +262,23 @@ def _call(function: Callable[..., Any], subject: Any, options: Options) -> Any:
 
 
 @functools.cache
-def _modules() -> Sequence[ModuleType]:
-    """The modules with a probe; the others, parts of readers mostly, are not imported for this."""
-    modules = [importlib.import_module(f"formats.{name}") for name in _names()]
-    found = [module for module in modules if hasattr(module, "probe")]
-    return sorted(found, key=lambda module: getattr(module, "ORDER", 50))
-
-
-def _names() -> list[str]:
-    names = []
+def _candidates() -> Sequence[Candidate]:
+    """The modules with a probe, in order of detection; the others, parts of readers mostly, are no part of this."""
+    found = []
     for folder in formats.__path__:
         for info in pkgutil.iter_modules([folder]):
-            path = Path(folder) / f"{info.name}.py"
-            if not path.exists() or MARK in path.read_bytes():
-                names.append(info.name)
-    return names
+            text = (Path(folder) / f"{info.name}.py").read_bytes()
+            if PROBE in text:
+                found.append(_candidate(info.name, text))
+    return sorted(found, key=lambda candidate: (candidate.order, candidate.name))
+
+
+def _candidate(name: str, text: bytes) -> Candidate:
+    order, heads = ORDER_LINE.search(text), HEADS_LINE.search(text)
+    return Candidate(
+        name=name,
+        order=int(order[1]) if order else DEFAULT_ORDER,
+        heads=ast.literal_eval(heads[1].decode()) if heads else (),
+        reads=READ in text,
+        unwraps=UNWRAP in text,
+    )

@@ -11,6 +11,7 @@ from formats.source import Source
 
 NAME = "qemu-stream"
 DESCRIPTION = "QEMU migration stream (migrate, savevm, virsh save)"
+HEADS = (b"QEVM",)
 MAGIC = b"QEVM"
 
 

@@ -17,14 +17,26 @@ from formats.source import Source
 
 NAME = "vmcore-elf"
 DESCRIPTION = "ELF core of a machine (/proc/vmcore, makedumpfile -E)"
+HEADS = (b"\x7fELF",)
 ORDER = 80  # after the readers that know whose ELF core it is
 
+BIG_ENDIAN = 2  # e_ident[EI_DATA]
 OF_A_PROCESS = {3: "NT_PRPSINFO", 6: "NT_AUXV", 0x46494C45: "NT_FILE"}  # notes that only a process' core has
 
 
 def probe(source: Source) -> bool:
-    """True for any ELF core with program headers."""
-    return elf.is_core(source)
+    """True for any ELF core with program headers; ImageNotSupported for an ELF file that is none."""
+    if elf.is_core(source):
+        return True
+    head = source.peek(0, 18)
+    if len(head) < 18 or not head.startswith(elf.MAGIC):
+        return False
+    if head[5] == BIG_ENDIAN:
+        raise ImageNotSupported(f"{source.name}: ELF file of a big-endian machine: not supported, only x86")
+    kind = int.from_bytes(head[16:], "little")
+    if kind != elf.ET_CORE:
+        raise ImageNotSupported(f"{source.name}: ELF file of type {kind}: not a core dump (type {elf.ET_CORE})")
+    return False
 
 
 def open_image(source: Source) -> Image:

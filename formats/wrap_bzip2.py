@@ -10,6 +10,7 @@ from formats.unpacked import PIECE, Pieces, unpack
 
 NAME = "bzip2"
 DESCRIPTION = "compressed with bzip2"
+HEADS = (b"BZh",)
 MAGIC = b"BZh"
 SIZES = b"123456789"
 BLOCK, END = bytes.fromhex("314159265359"), bytes.fromhex("177245385090")

@@ -12,6 +12,7 @@ from formats.unpacked import PIECE, Pieces, unpack
 
 NAME = "gzip"
 DESCRIPTION = "compressed with gzip"
+HEADS = (b"\x1f\x8b\x08",)
 MAGIC = b"\x1f\x8b\x08"  # with method 8, the only one there is
 RESERVED = 0xE0
 WITH_HEADER = 31  # zlib's word for a gzip header and the largest window

@@ -16,6 +16,7 @@ from formats.source import Source, Window
 
 NAME = "libvirt-save"
 DESCRIPTION = "libvirt save file of a QEMU domain (virsh save)"
+HEADS = (b"LibvirtQemudSave", b"LibvirtQemudPart")
 
 MAGIC, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
 HEADER_SIZE = 92

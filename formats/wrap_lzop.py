@@ -16,6 +16,7 @@ from formats.unpacked import Pieces, unpack
 
 NAME = "lzop"
 DESCRIPTION = "compressed with lzop"
+HEADS = (b"\x89LZO\0\r\n\x1a\n",)
 MAGIC = b"\x89LZO\0\r\n\x1a\n"
 
 ADLER_DATA, ADLER_PACKED, EXTRA, CRC_DATA, CRC_PACKED, FILTER = 0x1, 0x2, 0x40, 0x100, 0x200, 0x800

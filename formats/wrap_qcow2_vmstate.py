@@ -12,6 +12,7 @@ from formats.source import Source
 
 NAME = "qcow2-vmstate"
 DESCRIPTION = "machine state in a qcow2 snapshot (savevm)"
+HEADS = (b"QFI\xfb",)
 TAKES_SNAPSHOT = True
 MAGIC = b"QFI\xfb"
 

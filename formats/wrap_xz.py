@@ -10,6 +10,7 @@ from formats.unpacked import PIECE, Pieces, unpack
 
 NAME = "xz"
 DESCRIPTION = "compressed with xz"
+HEADS = (b"\xfd7zXZ\0",)
 MAGIC = b"\xfd7zXZ\0"
 MAX_MEMORY = 1 << 30  # for the dictionary; `xz -9` needs 65 MiB
 

@@ -14,6 +14,7 @@ from formats.unpacked import PIECE, Pieces, unpack
 
 NAME = "zstd"
 DESCRIPTION = "compressed with zstd"
+HEADS = (b"\x28\xb5\x2f\xfd",)
 MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_WINDOW = 1 << 31  # `zstd --long=31`
 

@@ -19,6 +19,7 @@ from formats.source import Buffer, Source
 
 NAME = "xen-304"
 DESCRIPTION = "Xen domain dump before 3.1 (xm dump-core of 3.0.x)"
+HEADS = (b"\xed\xeb\x0f\xf0", b"\xee\xeb\x0f\xf0")
 
 MAGIC_PV, MAGIC_HVM = 0xF00FEBED, 0xF00FEBEE
 HEADER = struct.Struct("<6I")

@@ -19,6 +19,7 @@ from formats.source import Buffer, Source
 
 NAME = "xen-elf"
 DESCRIPTION = "Xen domain dump (xm/xl dump-core)"
+HEADS = (b"\x7fELF",)
 
 MAGIC_PV, MAGIC_HVM = 0xF00FEBED, 0xF00FEBEE
 NOTE_NONE, NOTE_HEADER, NOTE_VERSION, NOTE_FORMAT = 0x2000000, 0x2000001, 0x2000002, 0x2000003

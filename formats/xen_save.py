@@ -22,6 +22,7 @@ from formats.xen_records import State, Stream
 
 NAME = "xen-save"
 DESCRIPTION = "Xen save file (xl save, virsh save on Xen)"
+HEADS = (b"Xen saved domain", b"libvirt-xml", b"LinuxGuestRecord", b"LibxlFmt", b"\xff\xff\xff\xff\xff\xff\xff\xff")
 
 PV_INFO = struct.Struct("<BB")  # guest width in bytes, page-table levels
 PAGING = {(8, 4): "4-level", (4, 3): "PAE"}
