@@ -45,3 +45,16 @@ def test_nearest_symbols_print_as_users_expect(case):
     assert (found.name, found.kind, only_in_a_module) == ("schedule", "FUNC", False)
     assert linux.symbols.nearest(0x1000) is None
     assert linux.symbols.nearest((1 << 64) - 8) is None
+
+
+@pytest.mark.parametrize("name", ["linux-mini.elf.core", "linux-72.elf.core"])
+def test_without_registers_the_kernel_is_found_by_its_page_tables(name, real):
+    image = open_image(real(name))
+    with_registers = find(Target(open_image(real(name))))
+    image.vcpus = ()
+    target = Target(image)
+
+    linux = find(target)
+
+    assert (linux.banner_text, linux.image.text) == (with_registers.banner_text, with_registers.image.text)
+    assert target.read(linux.address("linux_banner"), 13) == b"Linux version"

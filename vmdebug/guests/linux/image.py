@@ -6,15 +6,18 @@ was stopped in user mode has a root that maps almost nothing of the kernel; the 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from formats.frames import PAGE_SIZE
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.paging import Span
+from vmdebug.guests.linux.scan import each_candidate
+from vmdebug.paging import MODES, Span
 from vmdebug.symbols.kallsyms import Kallsyms, find_kallsyms
 from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
 
 IMAGE_START, IMAGE_END = 0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_C000_0000
+MAX_CANDIDATES = 64  # pages that look like a root and are none: more than any image has shown
 MAX_READ_ONLY = 256 << 20  # of read-only data: many times what any kernel has
 
 
@@ -33,13 +36,13 @@ class KernelImage:
 
 
 def find_image(target: Target) -> KernelImage:
-    """The kernel that a vcpu's page tables map; NotLinux if there is none."""
+    """The kernel that a vcpu's page tables map, or without registers those found in memory; NotLinux if none does."""
     if not target.image.vcpus:
-        raise NotLinux("not Linux: the image holds no registers to start from")
+        target.mode = MODES["4-level"]
     if target.mode is None or not target.mode.canonical:
         raise NotLinux("not Linux for x86-64: vcpu 0 does not run in long mode")
     reasons = []
-    for root in _roots(target):
+    for root in _roots(target) if target.image.vcpus else islice(each_candidate(target.image), MAX_CANDIDATES):
         space = target.space(root)
         spans = space.each_span(IMAGE_START, IMAGE_END)
         first = next(spans, None)
@@ -53,6 +56,9 @@ def find_image(target: Target) -> KernelImage:
             if found:
                 return KernelImage(space, first.start, span, found)
         reasons.append(f"no kallsyms in the image that the tables at {root:#x} map at {first.start:#x}")
+    if not target.image.vcpus:
+        target.mode = None
+        raise NotLinux("not Linux: no registers, and no page tables of a kernel in memory")
     raise NotLinux(f"not Linux: {'; '.join(reasons)}")
 
 
