@@ -26,6 +26,8 @@ class Screen:
                 raise KeyboardInterrupt
             if key == "\x1a":
                 show()
+            if key == "+":
+                self.size = Size(9, 60)
         return key
 
     def lines(self, count):
@@ -204,12 +206,10 @@ def test_a_question_fits_a_narrow_window():
     assert QUESTION[:20] not in screen.sink.getvalue()
 
 
-def test_a_window_that_grew_shows_more():
-    screen = Screen("  ")
-    screen.lines(4)
-    screen.size = Size(9, 60)
+def test_a_window_that_grew_at_the_question_shows_more():
+    screen = Screen("+  ")
 
-    screen.lines(9)
+    screen.lines(13)
 
     assert screen.pages() == [4, 8, 1]
 

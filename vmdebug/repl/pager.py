@@ -119,14 +119,14 @@ class Pager:
 
     def _ask(self) -> None:
         """Ask what to do with a full screen, and do it."""
-        size = self._size()
-        self._width = size.columns
-        question = QUESTION[: size.columns - 1]
+        question = QUESTION[: self._size().columns - 1]
         try:
             answer = self._key(lambda: self._show(question), KEYS)
         except KeyboardInterrupt:
             answer = "q"
         self._show(f"\r{' ' * len(question)}\r")
+        size = self._size()  # the window may have changed meanwhile
+        self._width = size.columns
         self._obey(answer, size)
 
     def _show(self, text: str) -> None:
