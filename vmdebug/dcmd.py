@@ -44,7 +44,12 @@ class Show(Protocol):
 
     @property
     def width(self) -> int | None:
-        """Where lines wrap; None where they do not, as in a shell's pipe."""
+        """Where format commands wrap; None where they do not, as in a shell's pipe."""
+        ...
+
+    @property
+    def wrap(self) -> int | None:
+        """Where every other line wraps, if the user wants that."""
         ...
 
     @property

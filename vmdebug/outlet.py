@@ -18,9 +18,14 @@ class Outlet:
         self.log: TextIO | None = None
         self.errors: list[str] = []  # of the pipeline that runs
 
-    def line(self, text: str) -> None:
-        """One line of output."""
-        self._write(render.safe(text) + "\n")
+    def line(self, text: str, width: int | None = None) -> None:
+        """One line of output, on several where it is wider than a page that wraps."""
+        text = render.safe(text)
+        while width and len(text) > width:
+            cut = text.rfind(" ", 1, width) + 1 or width
+            self._write(text[:cut].rstrip(" ") + "\n")
+            text = text[cut:]
+        self._write(text + "\n")
 
     def interrupted(self) -> None:
         """A command was stopped: what comes begins on a line of its own."""
@@ -43,14 +48,14 @@ class Outlet:
             self.log.write(shown)
 
     def emit(self, entry: Dcmd, rows: Iterator[Row], show: Show, chosen: Callable[[], Text | Lines | None]) -> None:
-        """What a dcmd yields, as it comes; `chosen` tells, once there is a row, what text it wants instead of its own."""
+        """What a dcmd yields, as it comes; `chosen` tells, once there is a row, what text it wants instead."""
         if self.json:
             for part in render.json_parts(entry, rows, lambda: self.errors):
                 self._write(part)
             self._flush(self.out)
             return
         for line in render.lines(entry, rows, show, chosen):
-            self.line(line)
+            self.line(line, show.wrap)
 
     def _write(self, text: str) -> None:
         self.out.write(text)

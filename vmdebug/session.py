@@ -17,14 +17,14 @@ from vmdebug.dcmd import REGISTRY, Registry, Row
 from vmdebug.disasm import MODES
 from vmdebug.errors import EXIT_FAILED, EXIT_OK, DebuggerError
 from vmdebug.guests.base import Guest
-from vmdebug.lang.grammar import Parser
+from vmdebug.lang.grammar import Parser, parse_once
 from vmdebug.lang.output import QuitAll
 from vmdebug.lang.pipeline import ABORT, ERROR, OK
 from vmdebug.lang.settings import Settings
 from vmdebug.lang.tokens import ParseError
 from vmdebug.lang.tree import Statement
 from vmdebug.outlet import Outlet
-from vmdebug.runner import STRING, ChainFrame, LeaveFrame, Runner
+from vmdebug.runner import STRING, ChainFrame, Frame, LeaveFrame, Runner
 from vmdebug.targets.target import Target
 
 
@@ -88,7 +88,7 @@ class Session(Runner):
         """Run a command line for a dcmd: its output goes where ours goes; `status` says how it ended."""
         with self.frame(STRING, string=True) as frame:
             self.status = OK
-            if not self.run_lines([text], frame):
+            if not self._run_again(text, frame):
                 self.status = ERROR
 
     def run_macro(self, path: Path) -> None:
@@ -142,6 +142,14 @@ class Session(Runner):
         except (LeaveFrame, QuitAll):
             good = True
         return EXIT_OK if good and self.status == OK else EXIT_FAILED
+
+    def _run_again(self, text: str, frame: Frame) -> bool:
+        """Run a text that may have been parsed before: stages run the same one for each address."""
+        try:
+            statements = parse_once(text)
+        except ParseError:
+            return self.run_lines([text], frame)
+        return all(self.attempt(statement) for statement in statements if not self.finished)
 
     def _captured(self, statement: Statement) -> list[Row]:
         """The rows that a statement would print."""

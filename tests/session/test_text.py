@@ -84,6 +84,15 @@ def test_strings_of_memory_are_raw_only_off_a_terminal(text):
     assert ("\x1b" in Debug(target).printed(text)) == (text[-1] in "sc")
 
 
+def test_lines_wrap_only_with_autowrap(debug):
+    sitting, words = debug(), " ".join(["word"] * 30)
+
+    assert sitting.printed(f"::echo {words}") == f"{words} \n"
+    sitting.printed("::set -o autowrap; 0t40$w")
+    assert [len(line) for line in sitting.printed(f"::echo {words}").splitlines()] == [39, 39, 39, 30]
+    assert sitting.printed(f"::echo {'x' * 100}").splitlines()[0] == "x" * 40
+
+
 class Screen:
     """An `out` that is left after some lines, as a pager's is."""
 

@@ -8,11 +8,14 @@ numbers, escapes  numbers in a radix, C escapes
 letters, values   the format letters: one table, and how each shows a value
 output            columns, wrapping and tabs of one command's output
 formats           / \\ ? @ = at work: pieces of output for the letters of a format list
+memory            the match letters, and the write letters, which are refused
 flags             the words of a call as flags and arguments
 variables         > and < : named values, registers, dot
 settings          what -o and ::set change
-pipeline          stages: what runs, with which dot, and what flows on
 aliases           names that $< knows without a file
+pipeline          stages: what runs, with which dot, and what flows on
+show, state       names and numbers as text; what a session knows between two commands
+wording           how errors are told
 
-Stands on vmdebug.dcmd and below.
+Stands on vmdebug.render, vmdebug.dcmd and below.
 """

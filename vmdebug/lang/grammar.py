@@ -7,6 +7,7 @@ A Parser gives one statement at a time and can go on behind a bad one.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from vmdebug.errors import LanguageError
 from vmdebug.lang import tree
@@ -254,6 +255,12 @@ class Parser:
             text = str(token.value)
         near = token.text or "\n"
         return ParseError(text or "syntax error", escape(near), self._line(token))
+
+
+@lru_cache(maxsize=256)
+def parse_once(text: str) -> tuple[Statement, ...]:
+    """Every statement of a text that is run again and again; ParseError if one is wrong."""
+    return tuple(Parser(text))
 
 
 def parse(text: str) -> list[Statement]:

@@ -22,13 +22,13 @@ def read_number(text: str, radix: int) -> int:
     base = BASES.get(text[:2].lower())
     if base == 10 and "." in text:
         return double_bits(float(text[2:].replace("_", "")))
-    digits = (text if base is None else text[2:]).replace("_", "").lower()
+    digits = (text if base is None else text[2:]).replace("_", "").lstrip("0") or "0"
     base = base or radix
-    for digit in digits:
-        if DIGITS.find(digit) >= base or digit not in DIGITS:
-            raise LanguageError(f"digit '{digit}' is invalid in current base", text)
-    digits = digits.lstrip("0")
-    value = int(digits or "0", base) if len(digits) <= 64 else MASK + 1
+    try:
+        value = int(digits, base) if len(digits) <= 64 else MASK + 1
+    except ValueError:
+        wrong = next(digit for digit in digits.lower() if DIGITS.find(digit) not in range(base))
+        raise LanguageError(f"digit '{wrong}' is invalid in current base", text) from None
     if value > MASK:
         raise LanguageError("specified value exceeds maximum immediate value", text)
     return value

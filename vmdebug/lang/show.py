@@ -20,6 +20,10 @@ class SessionShow:
         return None if self.in_shell else self._settings.width
 
     @property
+    def wrap(self) -> int | None:
+        return self.width if self._settings.autowrap else None
+
+    @property
     def terminal(self) -> bool:
         return self._terminal and not self.in_shell
 

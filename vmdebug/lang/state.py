@@ -132,6 +132,8 @@ class State:
 
     def evaluate(self, text: str) -> int:
         """The value of a text that is one expression."""
+        if text[:1].isdigit() and NUMBER.fullmatch(text):
+            return read_number(text, self.radix)
         return evaluate(parse_expression(text), self)
 
     def read_number(self, text: str) -> int:
