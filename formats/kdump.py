@@ -16,7 +16,7 @@ from formats.extents import ZERO_PAGE
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Paddr, Pfn
 from formats.image import About, Image, Note, PageState, Run, Vcpu
 from formats.kdump_about import each_fact, find_bits, read_notes
-from formats.kdump_header import NEWEST, SIGNATURES, read_header
+from formats.kdump_header import NEWEST, read_header
 from formats.kdump_pages import COMPRESSED, DESCRIPTOR, Pages, check_table
 from formats.kdump_runs import each_run
 from formats.options import DEFAULTS, Options
@@ -25,6 +25,7 @@ from formats.source import Buffer, Source
 
 NAME = "kdump"
 DESCRIPTION = "kdump-compressed dump (makedumpfile, QEMU)"
+HEADS = (b"KDUMP   ", b"DISKDUMP")
 HEADS = (b"KDUMP   ", b"DISKDUMP")
 
 ONLY_ZERO = 1  # the dump level
@@ -169,7 +170,7 @@ class KdumpImage(Image):
 
 def probe(source: Source) -> bool:
     """True if the file begins with one of the two signatures."""
-    return source.peek(0, 8) in SIGNATURES
+    return source.peek(0, 8) in HEADS
 
 
 def open_image(source: Source, options: Options = DEFAULTS) -> Image:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from formats.errors import ImageDamaged, ImageNotSupported
 from formats.source import Source
 
-SIGNATURES = (b"KDUMP   ", b"DISKDUMP")
 MIN_BLOCK, MAX_BLOCK = 1 << 12, 1 << 16
 NEWEST = 6
 INCOMPLETE = 8  # status: the dumping program ran out of space

@@ -18,6 +18,7 @@ from formats.source import Source
 NAME = "vmcore-elf"
 DESCRIPTION = "ELF core of a machine (/proc/vmcore, makedumpfile -E)"
 HEADS = (b"\x7fELF",)
+HEADS = (b"\x7fELF",)
 ORDER = 80  # after the readers that know whose ELF core it is
 
 BIG_ENDIAN = 2  # e_ident[EI_DATA]
@@ -29,7 +30,7 @@ def probe(source: Source) -> bool:
     if elf.is_core(source):
         return True
     head = source.peek(0, 18)
-    if len(head) < 18 or not head.startswith(elf.MAGIC):
+    if len(head) < 18 or not head.startswith(elf.MAGIC) or head[4] not in elf.HEADER:
         return False
     if head[5] == BIG_ENDIAN:
         raise ImageNotSupported(f"{source.name}: ELF file of a big-endian machine: not supported, only x86")

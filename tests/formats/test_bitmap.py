@@ -1,7 +1,7 @@
 """Ranks of bitmaps, beside counting bit by bit."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.bitmap import Bitmap, count_difference, last_set
@@ -17,6 +17,7 @@ def bits_of(data, count):
     return [data[number >> 3] >> (number & 7) & 1 for number in range(count)]
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=300), cut=st.integers(0, 7), at=st.integers(0, 2400))
 def test_rank_counts_the_bits_before(data, cut, at):
     count = 8 * len(data) - cut
@@ -36,6 +37,7 @@ def test_rank_reaches_over_blocks(at):
     assert bitmap(data, 1 << 17).rank(at) == sum(bits_of(data, at))
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=40), first=st.integers(0, 319), count=st.integers(0, 100))
 def test_all_set_looks_at_every_bit_of_a_range(data, first, count):
     bits = 8 * len(data)
@@ -45,6 +47,7 @@ def test_all_set_looks_at_every_bit_of_a_range(data, first, count):
     assert bitmap(data, bits).all_set(first, count) == all(bits_of(data, bits)[first : first + count])
 
 
+@settings(deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=50), cut=st.integers(0, 7)
 )

@@ -5,7 +5,7 @@ import sys
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.kdump import compressor
@@ -42,6 +42,7 @@ def test_bytes_cut_short_are_an_error(codec, kept):
 
 
 @pytest.mark.parametrize("codec", CODECS)
+@settings(deadline=None)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_end_in_a_page_or_an_error(codec, data):
     try:

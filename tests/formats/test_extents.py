@@ -1,7 +1,7 @@
 """Byte ranges of memory as pages: overlaps, edges inside pages, what the file lacks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.errors import PageAbsent, PageExcluded, PageMissing
@@ -110,6 +110,7 @@ EXTENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(extents=EXTENTS)
 def test_every_byte_is_that_of_an_extent_that_holds_it(extents):
     found = image(*extents)
@@ -126,6 +127,7 @@ def test_every_byte_is_that_of_an_extent_that_holds_it(extents):
             assert not allowed
 
 
+@settings(deadline=None)
 @given(extents=EXTENTS)
 def test_runs_agree_with_the_state_of_each_page(extents):
     found = image(*extents)

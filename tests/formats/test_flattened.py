@@ -45,6 +45,7 @@ def test_what_was_written_last_is_seen():
     assert source.read(0, 8) == b"aabdcaaa"
 
 
+@settings(deadline=None)
 @given(
     writes=st.lists(st.tuples(st.integers(0, 60), st.binary(max_size=20)), max_size=12),
     offset=st.integers(0, 80),

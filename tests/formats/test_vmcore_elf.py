@@ -145,6 +145,17 @@ def test_a_core_without_memory_is_refused():
         open_source(core(pack_note(b"VMCOREINFO", 0, b"A=b\n"), []))
 
 
+@pytest.mark.parametrize(
+    ("at", "value", "said"), [(5, 2, "big-endian"), (16, 2, "ELF file of type 2: not a core dump")]
+)
+def test_other_elf_files_are_named(at, value, said):
+    data = bytearray(make_guest().to_bytes("vmcore"))
+    data[at] = value
+
+    with pytest.raises(ImageNotSupported, match=said):
+        open_source(BufferSource("core", bytes(data)))
+
+
 def test_registers_of_unknown_layout_are_a_warning():
     image = open_source(core(pack_note(b"CORE", 1, bytes(392)), [(0x1000, 4096)]))
 
