@@ -72,10 +72,10 @@ def find_cpu(guest: "Illumos", value: int) -> Cpu:
 def find_lbolt(guest: "Illumos") -> int | None:
     """The clock ticks since boot, by the panic's own record, the old variable, or the time of the last tick."""
     for name in ("panic_lbolt64", "lbolt64", "lbolt"):
-        if (ticks := guest.find_variable(name)) and ticks > 0:
+        if (ticks := guest.find_variable(name, signed=True)) and ticks > 0:
             return ticks
     last, length, info = (guest.find_variable(name) for name in ("hres_last_tick", "nsec_per_tick", "lb_info"))
-    if not last or not length or length < 0 or not info:
+    if not last or not length or not info:
         return None
     try:
         return last // length - int(guest.objects.at("lbolt_info_t", info)["lbi_debug_time"])

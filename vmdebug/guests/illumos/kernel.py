@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vmdebug.types.typed import Objects
 
 UTSNAME = ("sysname", "nodename", "release", "version", "machine")
+WORD = 8
 NAME_SIZE = 257  # SYS_NMLN
 UUID_SIZE = 37  # characters of a UUID and a NUL
 BUILD_SIZE = 256
@@ -111,15 +112,16 @@ class Illumos:
             raise MissingSymbol(name)
         return found
 
-    def variable(self, name: str, size: int = 8, *, signed: bool = False) -> int:
-        """The value of a kernel variable."""
-        data = self.target.read(self.symbol(name).value, size)
+    def variable(self, name: str, *, signed: bool = False) -> int:
+        """The value of a kernel variable, as wide as its symbol says, a word where it does not."""
+        symbol = self.symbol(name)
+        data = self.target.read(symbol.value, symbol.size if 0 < symbol.size < WORD else WORD)
         return int.from_bytes(data, "little", signed=signed)
 
-    def find_variable(self, name: str, size: int = 8) -> int | None:
-        """The value of a signed variable; None where the kernel has none of that name, or it is not in the image."""
+    def find_variable(self, name: str, *, signed: bool = False) -> int | None:
+        """The value of a variable; None where the kernel has none of that name, or it is not in the image."""
         try:
-            return self.variable(name, size, signed=True)
+            return self.variable(name, signed=signed)
         except (MissingSymbol, ReadFailed):
             return None
 

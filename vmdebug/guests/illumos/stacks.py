@@ -21,7 +21,7 @@ TESTED = 5  # arguments that may not be such structures
 
 def each_call(guest: "Illumos", registers: Mapping[str, int], arguments: bool) -> Iterator[Frame]:
     """The frames from a point on; a panic of the hypervisor marks frames in its own way."""
-    marks = (guest.find_variable("xpv_panicking", 4) or 0) > 0
+    marks = (guest.find_variable("xpv_panicking", signed=True) or 0) > 0
     for frame in each_frame(guest.target.read, registers.get("rbp", 0), registers.get("rip", 0), marks=marks):
         known = arguments and frame.fp and not frame.reason
         yield replace(frame, arguments=find_arguments(guest, frame)) if known else frame

@@ -1,0 +1,146 @@
+import pytest
+
+from vmdebug.errors import DebuggerError
+
+HEAD = "Type          Evtchn IRQ IPL CPU ISR(s) "
+
+
+@pytest.fixture
+def tables(illumos):
+    """Where an entry of one of the kernel's tables lies."""
+    debug = illumos()
+    objects, truth = debug.guest.objects, debug.truth
+    kinds = {
+        "irq_info": "irq_info_t",
+        "ipi_info": "mec_info_t",
+        "virq_info": "mec_info_t",
+        "autovect": "struct av_head",
+    }
+    flat = {"evtchn_to_irq": 2, "evtchn_cpus": 8}
+
+    def place(name, index, member=None):
+        size = flat.get(name) or objects.sizeof(kinds[name])
+        return truth.address(name) + size * index + (objects.offsetof(kinds[name], member) if member else 0)
+
+    return place
+
+
+def test_lists_the_channels_that_are_bound(illumos):
+    rows = illumos().rows("::evtchns")
+
+    assert [(row.channel, row.type, row.irq, row.ipl, row.cpu, row.isr) for row in rows] == [
+        (1, "evtchn", 257, 1, 0, "xenbus_intr"),
+        (2, "evtchn", 260, 9, 0, "xenconsintr"),
+        (3, "virq:debug", 256, 15, 0, "xen_debug_handler"),
+        (4, "virq:timer", 258, 14, 0, "cbe_fire"),
+        (5, "evtchn", 259, 5, 0, "xdf_intr"),
+        (6, "evtchn", 261, 6, 0, "xnf_intr"),
+        (7, "evtchn", 262, 6, 0, "xnf_intr"),
+    ]
+    assert {(row.masked, row.pending, row.driver) for row in rows} == {(None, None, None)}
+
+
+def test_names_the_drivers_of_devices(illumos):
+    lines = illumos().text("::evtchns -d")
+
+    assert lines[0] == "Type          Evtchn IRQ IPL CPU Driver Name(s) "
+    assert [line.split()[-1] for line in lines[1:]] == [
+        *("xenbus_intr", "xencons#0", "xen_debug_handler", "cbe_fire"),
+        *("xdf#0", "xnf#0", "xnf#1"),
+    ]
+
+
+def test_shows_masks_where_the_shared_page_is_in_the_image(illumos):
+    lines = illumos(recipe="demo-hvm").text("::evtchns")
+
+    assert lines[0] == "Type          Evtchn IRQ IPL CPU Masked Pending ISR(s) "
+    assert lines[1] == "evtchn        1      257 1   0   0      0       xenbus_intr"
+    assert lines[5] == "evtchn        5      259 5   0   0      1       xdf_intr"
+
+
+def test_shows_one_channel(illumos):
+    assert illumos().text("4::evtchns") == [HEAD, "virq:timer    4      258 14  0   cbe_fire"]
+
+
+def test_shows_a_channel_that_nothing_is_bound_to(illumos):
+    assert illumos().text("8::evtchns") == [HEAD, "unassigned    8      -   -   -1  "]
+
+
+def test_shows_no_cpu_for_channel_0(illumos):
+    assert illumos().text("0::evtchns") == [HEAD, "unassigned    0      -   -   -   "]
+
+
+@pytest.mark.parametrize("number", ["1000", "ffffffffffffffff"])
+def test_refuses_a_channel_out_of_range(illumos, number):
+    with pytest.raises(DebuggerError, match=rf"^Invalid event channel {number}\.$"):
+        illumos().rows(f"{number}::evtchns")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(0, "unset"), (1, "pirq"), (3, "ipi"), (4, "evtchn"), (5, "device"), (6, "?"), (255, "?")]
+)
+def test_names_the_type_of_a_channel(illumos, tables, kind, name):
+    (row,) = illumos({tables("irq_info", 257, "ii_type"): bytes([kind])}).rows("1::evtchns")
+
+    assert row.type == name
+
+
+@pytest.mark.parametrize(("virq", "name"), [(0, "virq:timer"), (2, "virq:console"), (3, "virq:dom exc"), (5, "virq:?")])
+def test_names_a_virq_by_the_entry_that_has_its_irq(illumos, tables, virq, name):
+    irq = (300).to_bytes(2, "little")
+    changes = {
+        tables("evtchn_to_irq", 9): irq,
+        tables("irq_info", 300, "ii_type"): b"\x02",
+        tables("virq_info", virq, "mi_irq"): irq,
+    }
+
+    (row,) = illumos(changes).rows("9::evtchns")
+
+    assert (row.irq, row.type) == (300, name)
+
+
+def test_says_that_no_virq_has_the_irq(illumos, tables):
+    (row,) = illumos({tables("virq_info", 0, "mi_irq"): b"\xff\xff"}).rows("4::evtchns")
+
+    assert row.type == "virq:?"
+
+
+def test_takes_the_level_of_an_ipi_from_its_table(illumos, tables):
+    changes = {
+        tables("evtchn_to_irq", 9): (300).to_bytes(2, "little"),
+        tables("irq_info", 300, "ii_type"): b"\x03",
+        tables("ipi_info", 11, "mi_irq"): (300).to_bytes(2, "little"),
+    }
+
+    (row,) = illumos(changes).rows("9::evtchns")
+
+    assert (row.type, row.ipl, row.isr) == ("ipi", 11, "poke_cpu")
+
+
+def test_shows_no_handler_of_a_channel_without_one(illumos, tables):
+    (row,) = illumos({tables("autovect", 257, "avh_link"): bytes(8)}).rows("1::evtchns")
+
+    assert (row.handler, row.isr) == (None, None)
+
+
+@pytest.mark.parametrize(("cpus", "first"), [(0b1000, 3), (0b110, 1), (0, -1)])
+def test_shows_the_first_cpu_that_a_channel_is_bound_to(illumos, tables, word, cpus, first):
+    (row,) = illumos({tables("evtchn_cpus", 1): word(cpus)}).rows("1::evtchns")
+
+    assert row.cpu == first
+
+
+@pytest.mark.parametrize(("name", "page"), [("evtchn_to_irq", 1), ("irq_info", 0), ("evtchn_cpus", 4), ("autovect", 0)])
+def test_names_the_table_that_cannot_be_read(illumos, name, page):
+    debug = illumos()
+    address = (debug.truth.address(name) & ~0xFFF) + 0x1000 * page
+
+    with pytest.raises(DebuggerError, match=rf"^failed to read {name}: no mapping"):
+        illumos(gone=[address]).rows("1::evtchns")
+
+
+def test_says_that_a_handler_cannot_be_read(illumos, tables, word):
+    debug = illumos({tables("autovect", 257, "avh_link"): word(0xFFFF_FF00_DEAD_0000)})
+
+    with pytest.raises(DebuggerError, match=r"^failed to read autovect"):
+        debug.rows("1::evtchns")
