@@ -60,7 +60,7 @@ class Container:
         if type_id == 0:
             return Void(module=self.name)
         if self.child and not type_id & bit:
-            return self.parent.type(type_id) if self.parent else Unknown(module=self.name)
+            return self.parent.type(type_id) if self.parent is not None else Unknown(module=self.name)
         number = (type_id & (bit - 1)) - 1
         found = self._made.get(number)
         if found is None:

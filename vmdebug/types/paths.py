@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from vmdebug.types.errors import BadPath, OutOfBounds, UnknownMember, WrongKind
-from vmdebug.types.model import Aggregate, Array, Pointer, Type
+from vmdebug.types.model import Aggregate, Array, Member, Pointer, Type
 
 MAX_STEPS = 256
 
@@ -138,6 +138,36 @@ class Follower:
             raise BadPath("cannot dereference void type")
         arrow = isinstance(base, Pointer) and index == 0 and named
         return Place(element, start + index * element.size, arrow=arrow)
+
+
+def covering(type_: Type, offset: int) -> tuple[str, Place]:
+    """The member that begins at a byte of a type, else the innermost that covers it: its path, and its place from 0."""
+    path, place, left = "", Place(type_, 0), 8 * offset
+    for _ in range(MAX_STEPS):
+        base, before = place.type.complete(), path
+        match base:
+            case Aggregate():
+                member = next((each for each in base.members if _covers(each, left)), None)
+                if member is None:
+                    raise BadPath(f"invalid offset {offset:x}")
+                left -= member.offset
+                start = 8 * place.address + member.start
+                place = Place(member.type, start // 8, start % 8, member.bits)
+                path += f".{member.name}" if member.name else ""
+            case Array() if base.element.size and left // 8 < base.size:
+                index, left = divmod(left, 8 * base.element.size)
+                place = Place(base.element, place.address + index * base.element.size)
+                path += f"[{index}]"
+            case _:
+                raise BadPath(f"invalid offset {offset:x}")
+        if (left == 0 and path != before) or not isinstance(place.type.complete(), Aggregate | Array):
+            return path.removeprefix("."), place
+    raise BadPath(f"invalid offset {offset:x}")
+
+
+def _covers(member: Member, bit: int) -> bool:
+    width = member.bits if member.bits is not None else 8 * member.type.size
+    return member.offset <= bit < member.offset + width or (member.bits is not None and member.offset // 8 == bit // 8)
 
 
 def locate(type_: Type, path: str) -> Place:

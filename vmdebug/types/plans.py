@@ -232,6 +232,12 @@ def _float(base: Float) -> Decode:
     return lambda data, at, _: complex(part(data, at, 0), part(data, at + size, 0))
 
 
+def decode_float(base: Float, data: bytes) -> float | complex:
+    """The number that the bytes of a floating-point type hold."""
+    value: float | complex = _float(base)(data, 0, 0)
+    return value
+
+
 def _extended(data: bytes, at: int, _: int) -> float:
     """The 80-bit format of the x87: 64 bits of fraction with its leading one, exponent, sign."""
     fraction, high = int.from_bytes(data[at : at + 8], "little"), int.from_bytes(data[at + 8 : at + 10], "little")
