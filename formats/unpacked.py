@@ -19,6 +19,7 @@ PIECE = 1 << 20
 HOLE = 1 << 16  # stretches of zeros of this size are left out of the file
 RATIO = 1 << 12  # the most that memory may shrink to, beside what is always allowed
 ALWAYS = 1 << 34
+SPARE = 256 << 20  # bytes of the disk that are left to others
 KIND = "unpacked-1"
 
 Pieces = Iterator[tuple[int, bytes]]  # packed bytes used up so far, unpacked bytes
@@ -89,6 +90,8 @@ def _write(source: Source, file: BinaryIO, pieces: Callable[[Source], Pieces], o
                     f"{source.name}: {source.size:#x} bytes unpack to more than {limit:#x}; if they are no bomb, unpack"
                     f" them with {command}"
                 )
+            if _free(file) < SPARE + len(piece):
+                raise ImageError(f"{source.name}: no room to unpack it; where there is more, run {command}")
             for at in range(0, len(piece), HOLE):
                 part = piece[at : at + HOLE]
                 if part == zeros:
@@ -99,3 +102,9 @@ def _write(source: Source, file: BinaryIO, pieces: Callable[[Source], Pieces], o
         file.truncate(size)
     except OSError as err:
         raise ImageError(f"{source.name}: cannot be unpacked: {err.strerror}") from err
+
+
+def _free(file: BinaryIO) -> int:
+    """Bytes that the disk of an open file has left."""
+    disk = os.fstatvfs(file.fileno())
+    return disk.f_bavail * disk.f_frsize
