@@ -1,0 +1,116 @@
+import pytest
+
+from vmdebug.errors import DebuggerError
+from vmdebug.guests import whatis
+from vmdebug.guests.whatis import Belonging, source
+
+CPU = 0xFFFF_FFFF_FBC4_B7F0
+THREAD = 0xFFFF_FF00_0159_3C80
+
+
+@pytest.fixture
+def sources():
+    """The registry of sources, put back after the test."""
+    kept = list(whatis.SOURCES)
+    yield
+    whatis.SOURCES[:] = kept
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (CPU, "cpus, in unix's data segment"),
+        (CPU + 0x10, "cpus+0x10, in unix's data segment"),
+        (THREAD, "allocated as a thread structure"),
+        (THREAD + 8, "ffffff0001593c80+8, allocated as a thread structure"),
+        (0x1000, "unknown"),
+    ],
+)
+def test_says_what_an_address_is(illumos, address, text):
+    assert illumos().text(f"{address:x}::whatis") == [f"{address:x} is {text}"]
+
+
+def test_names_the_function_around_an_address(illumos):
+    debug = illumos()
+    address = debug.truth.address("putnext") + 0x20
+
+    assert debug.text(f"{address:x}::whatis") == [f"{address:x} is putnext+0x20, in genunix's text segment"]
+
+
+def test_names_no_symbol_where_none_covers_the_address(illumos):
+    debug = illumos()
+    address = int(debug.truth["modules"][0]["text"], 16) + 0x17FF0
+
+    assert debug.text(f"{address:x}::whatis") == [f"{address:x} is in unix's text segment"]
+
+
+def test_knows_bss_and_symbol_tables(illumos):
+    debug = illumos()
+    unix = debug.guest.found[0]
+
+    assert debug.text(f"{unix.bss.base + 0x2FFF0:x}::whatis")[0].endswith("in unix's bss segment")
+    assert debug.text(f"{unix.symbols.base:x}::whatis") == [f"{unix.symbols.base:x} is in unix's symtab"]
+    assert debug.text(f"{unix.strings.base:x}::whatis") == [f"{unix.strings.base:x} is in unix's symtab"]
+
+
+def test_says_whose_stack_an_address_is_on(illumos):
+    debug = illumos()
+    sleeper = next(each for each in debug.truth["threads"] if each["state"] == "sleep")
+    sp = int(sleeper["stack_pointer"], 16)
+    stack = f"in thread {int(sleeper['address'], 16):x}'s stack"
+
+    assert debug.text(f"{sp:x}::whatis") == [f"{sp:x} is {stack}"]
+    assert debug.text(f"{sp - 8:x}::whatis") == [f"{sp - 8:x} is {stack} (below sp)"]
+
+
+def test_says_that_a_stack_is_perhaps_not_in_use(illumos):
+    debug = illumos()
+    running = next(each for each in debug.truth["threads"] if each["state"] == "onproc")
+    free = next(each for each in debug.truth["threads"] if each["state"] == "free")
+    below = int(running["stack_pointer"], 16) - 8
+    base = int(debug.guest.objects.at("kthread_t", int(free["address"], 16)).t_stkbase)
+
+    assert debug.text(f"{below:x}::whatis")[0].endswith(" (possibly below sp)")
+    assert debug.text(f"{base:x}::whatis")[0].endswith(" (inactive interrupt thread)")
+
+
+def test_stops_at_the_first_that_knows_unless_all_are_wanted(illumos):
+    debug = illumos()
+
+    assert [row.source for row in debug.rows(f"{CPU:x}::whatis")] == ["modules"]
+    assert [row.source for row in debug.rows(f"{CPU:x}::whatis -a")] == ["modules", "cpus"]
+    assert debug.rows(f"{CPU:x}::whatis -a")[1].base == CPU
+
+
+def test_reports_many_addresses_in_the_order_of_what_knows_them(illumos):
+    debug = illumos()
+    piped = f"{THREAD:x}::eval '.=K;{CPU:x}=K' | ::whatis"
+
+    rows = debug.rows(piped)
+
+    assert [row.address for row in rows] == [CPU, THREAD]
+    assert [row.address for row in debug.rows(f"{piped} -k")] == [THREAD, CPU]
+
+
+def test_cannot_go_into_a_pipe(illumos):
+    with pytest.raises(DebuggerError, match=r"^whatis: cannot be output into a pipe$"):
+        illumos().rows(f"{CPU:x}::whatis | ::cpuinfo")
+
+
+def test_asks_sources_that_others_register(illumos, sources):
+    @source("answers", rank=15, guests=("illumos",))
+    def answers(guest, addresses):
+        yield from (Belonging(address, "the answer", 0x40) for address in addresses if address == 0x42)
+
+    @source("others", rank=1, guests=("linux",))
+    def others(guest, addresses):
+        yield from (Belonging(address, "of another guest") for address in addresses)
+
+    assert illumos().text("42::whatis") == ["42 is 40+2, the answer"]
+
+
+def test_goes_on_where_one_source_fails(illumos):
+    debug = illumos(damage="loop-list=allthreads")
+
+    assert debug.text("1000::whatis") == ["1000 is unknown"]
+    assert "whatis: threads: " in debug.errors("1000::whatis")[0]
