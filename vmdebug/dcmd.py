@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol, TypeVar
 
-from vmdebug.errors import UsageError
+from vmdebug.errors import DebuggerError, UsageError
 
 if TYPE_CHECKING:
     from vmdebug.guests.base import Guest
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 Hex = NewType("Hex", int)  # a number that is shown in hex, also in JSON: a register, a word of memory, a mask
 Row = Any  # a frozen dataclass; each dcmd has its own
 Address = Literal["none", "optional", "required"]
+
+
+class NotMine(DebuggerError):
+    """Raised by a dcmd before its first row: an earlier definition of its name is to answer (mdb's NEXT)."""
+
+    def __init__(self) -> None:
+        super().__init__("no other definition of the command takes the call")
 
 
 class Show(Protocol):
@@ -291,6 +298,12 @@ class Registry:
         """All that bear the name, the one that wins last."""
         self._need(name)
         return [*self._walkers.get(name, []), *self._dcmds.get(name, [])]
+
+    def before(self, entry: Dcmd, guest: str | None = None) -> Dcmd | None:
+        """The definition of the same name that this one hides from that kind of guest."""
+        held = self._dcmds.get(entry.name, [])
+        earlier = held[: held.index(entry)] if entry in held else []
+        return next((each for each in reversed(earlier) if each.guests is None or guest in each.guests), None)
 
     def remove(self, module: str) -> bool:
         """Take away what a module defined; False if it defined nothing that can be taken away."""

@@ -87,14 +87,14 @@ def registry():
     def bare(call):
         """take no address"""
 
-    @dcmd("fails", address="optional", row=Seen, text=Text("{address:x}"), registry=held)
+    @dcmd("fails", address="required", row=Seen, text=Text("{address:x}"), registry=held)
     def fails(call):
         """fail at odd addresses"""
         if call.address % 2:
             raise DebuggerError(f"{call.address:x} is odd")
         yield Seen(call.address, 0)
 
-    @dcmd("aborts", address="optional", row=Seen, text=Text("{address:x}"), registry=held)
+    @dcmd("aborts", address="required", row=Seen, text=Text("{address:x}"), registry=held)
     def aborts(call):
         """stop at odd addresses"""
         if call.address % 2:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from vmdebug.dcmd import NotMine, dcmd
+
 
 def test_each_address_becomes_a_call_and_the_head_is_printed_once(debug):
     assert debug().printed("::walk numbers | ::seen") == "AT COUNT\n10 0\n11 0\n12 0\n13 0\n"
@@ -77,6 +79,31 @@ def test_later_stages_run_before_a_bad_line(debug):
     out, _, status = debug()("! 'echo 1; echo x y; echo 3' | ::map .")
 
     assert (out, status) == ("1\n", 1)
+
+
+def test_a_later_definition_hides_an_earlier_one_or_leaves_the_call_to_it(debug):
+    sitting = debug()
+
+    @dcmd("place", address="optional", registry=sitting.session.registry)
+    def place(call):
+        """hide the other"""
+        if call.address == 0x10:
+            raise NotMine
+        yield 5
+
+    assert sitting.printed("20::place") == "5\n"
+    assert sitting.printed("10::place | ::map .") == "10\n"
+
+
+def test_a_call_that_nobody_takes_is_refused(debug):
+    sitting = debug()
+
+    @dcmd("lonely", registry=sitting.session.registry)
+    def lonely(call):
+        """leave everything to others"""
+        raise NotMine
+
+    assert "no other definition of the command takes the call" in sitting.refused("::lonely")
 
 
 # 8.2 walkers

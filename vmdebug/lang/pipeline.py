@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vmdebug.dcmd import Call, Dcmd, Lines, Row, Sitting, Text
+from vmdebug.dcmd import Call, Dcmd, Lines, NotMine, Row, Sitting, Text
 from vmdebug.errors import Abort, DebuggerError, ImageError, UsageError
 from vmdebug.lang.flags import split_flags
 from vmdebug.lang.numbers import MASK, SIGN
@@ -49,6 +49,8 @@ class Host(Sitting, Protocol):
     status: int
     chosen_text: Text | Lines | None
 
+    @property
+    def guest_kind(self) -> str | None: ...
     def report(
         self,
         err: DebuggerError | ImageError,
@@ -207,9 +209,7 @@ class Pipeline:
         status, dot = OK, self._host.dot
         last = dot
         try:
-            self._prepare(call, self._stages[number])
-            rows = call.dcmd.run(call)
-            for row in rows if rows is not None else ():
+            for row in self._rows(call, self._stages[number], self._stages[number].entry):
                 if call.text is not None and not call.piped:
                     self._host.chosen_text = call.text
                 yield row, {**bound, **call.bound} if call.bound else bound
@@ -228,14 +228,25 @@ class Pipeline:
             self._host.dot, self._host.increment, self._host.last_address = left, increment, last
             self._host.status = status
 
+    def _rows(self, call: Call, stage: Bound, entry: Dcmd) -> Iterator[Row]:
+        """The rows of a call, by an earlier definition of the dcmd where the later one leaves it to that."""
+        self._prepare(call, entry, stage)
+        try:
+            yield from entry.run(call) or ()
+        except NotMine:
+            earlier = self._host.registry.before(entry, self._host.guest_kind)
+            if earlier is None:
+                raise
+            call.dcmd = earlier
+            yield from self._rows(call, stage, earlier)
+
     def _fail(self, err: DebuggerError, call: Call, status: int) -> int:
         self._stopped, self._failure = True, status
         self._host.report(err, call.dcmd if isinstance(call.dcmd, Dcmd) else None)
         return status
 
-    def _prepare(self, call: Call, stage: Bound) -> None:
+    def _prepare(self, call: Call, entry: Dcmd, stage: Bound) -> None:
         """Give the call its flags and words; UsageError where the dcmd does not take what it is given."""
-        entry = stage.entry
         if entry.address == "none" and call.address is not None:
             raise UsageError("")
         if entry.address == "required" and call.address is None:
