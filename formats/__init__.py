@@ -2,7 +2,9 @@
 
     errors    ImageError and its family        frames   the number types: Pfn, Paddr, Vaddr ...
     source    bounded bytes at an offset       image    Image, Run, Vcpu: what everyone gets
-    elf       the few parts of ELF that dumps use
+    elf       the few parts of ELF that dumps use; core_elf, core_notes, prstatus, qemu_cpu, xen_crash, vmcoreinfo:
+              what ELF cores of machines share; qemu_elf, vmcore_elf, vbox_elf: who wrote them
+    extents   memory as byte ranges of a file  kdump    kdump-compressed, in kdump_*; bitmap, codec, pagecache under it
     p2m       columns of frame numbers, searched both ways
     opener    open_image: which reader knows the file
     xen_*     Xen's domain dumps, and the vcpu contexts in them

@@ -230,7 +230,7 @@ def _check_end(piece: Pages, warnings: list[str]) -> None:
     if header.max_mapnr > MAX_CHECKED:
         return
     table_end = header.descriptors_at + DESCRIPTOR.size * piece.described()
-    end = max([table_end, *(offset + size for offset, size, _ in piece.sample(last=True))])
+    end = max([table_end, *(offset + size for offset, size, _ in piece.last_descriptors())])
     if end > piece.source.size:
         where = f"it has {piece.source.size:#x} bytes, pages lie up to {end:#x}"
         warnings.append(f"{piece.source.name}: truncated: {where}")

@@ -55,7 +55,7 @@ def each_fact(pieces: Sequence[Pages], notes: Sequence[Note]) -> Iterator[Fact]:
 
 
 def _compression(pieces: Sequence[Pages]) -> str:
-    flags = {flags & COMPRESSED for piece in pieces for _, _, flags in piece.sample()} - {0}
+    flags = {flags & COMPRESSED for piece in pieces for _, _, flags in piece.first_descriptors()} - {0}
     return ", ".join(sorted(CODECS.get(flag, f"flags {flag:#x}") for flag in flags)) or "none"
 
 

@@ -18,6 +18,7 @@ from formats.source import Source
 
 DESCRIPTOR = struct.Struct("<QIIQ")  # offset, stored size, flags, page flags
 SAMPLE = 64
+NEAR = 1 << 18  # pages: 1 GiB
 SCAN = DESCRIPTOR.size << 15  # bytes of descriptors looked at together
 
 CODECS = {0x1: "zlib", 0x2: "lzo", 0x4: "snappy", 0x20: "zstd"}
@@ -142,11 +143,18 @@ class Pages:
             yield self.source.peek(at, min(SCAN, end - at))
             at += SCAN
 
-    def sample(self, last: bool = False) -> list[tuple[int, int, int]]:
-        """A few descriptors from the beginning or the end."""
+    def first_descriptors(self) -> list[tuple[int, int, int]]:
+        """A few descriptors, of the lowest pages; none where the first pages are not stored."""
+        near = min(self.header.start + NEAR, self.header.end)
+        return self._descriptors(0, min(self.stored.rank(near) - self.skipped, SAMPLE))
+
+    def last_descriptors(self) -> list[tuple[int, int, int]]:
+        """A few descriptors, of the highest pages."""
         count = self.described()
-        first = max(count - SAMPLE, 0) if last else 0
-        data = self.source.peek(self._at + DESCRIPTOR.size * first, DESCRIPTOR.size * min(count, SAMPLE))
+        return self._descriptors(max(count - SAMPLE, 0), min(count, SAMPLE))
+
+    def _descriptors(self, first: int, count: int) -> list[tuple[int, int, int]]:
+        data = self.source.peek(self._at + DESCRIPTOR.size * first, DESCRIPTOR.size * count)
         whole = data[: len(data) // DESCRIPTOR.size * DESCRIPTOR.size]
         return [(offset, size, flags) for offset, size, flags, _ in DESCRIPTOR.iter_unpack(whole)]
 
