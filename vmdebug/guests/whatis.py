@@ -1,0 +1,65 @@
+"""What an address belongs to: a registry of sources, asked in the order of their rank.
+
+A source is a generator: given a guest and addresses, it yields what it knows of each. A kind of guest keeps its own in
+`guests/KIND/whatis.py`, imported when the first question comes; a dcmd module or a plug-in adds more by the same
+decorator.
+
+    @source("threads", rank=20, guests=("illumos",))
+    def threads(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]: ...
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from vmdebug.guests.base import Guest
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """What a source knows of an address.
+
+    `text` completes the sentence "address is ..."; `base` is where the object begins that holds the address, None
+    where the text says it all. The symbol around an address that is `named` is told too.
+    """
+
+    address: int
+    text: str
+    base: int | None = None
+    named: bool = False
+
+
+Find = Callable[[Any, Sequence[int]], Iterator[Belonging]]  # Any: the class of the guest's kind
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source as the registry holds it. Those of lower rank are asked first."""
+
+    name: str
+    rank: int
+    guests: Sequence[str] | None
+    find: Find
+
+
+SOURCES: list[Source] = []  # filled when modules are imported
+
+
+def source(name: str, *, rank: int, guests: Sequence[str] | None = None) -> Callable[[Find], Find]:
+    """Register the function as a source of that name."""
+
+    def register(find: Find) -> Find:
+        SOURCES.append(Source(name, rank, guests, find))
+        return find
+
+    return register
+
+
+def sources_of(guest: Guest) -> list[Source]:
+    """The sources that know a guest's kind, in the order in which they are asked."""
+    with suppress(ModuleNotFoundError):
+        import_module(f"vmdebug.guests.{guest.kind}.whatis")
+    fitting = [each for each in SOURCES if each.guests is None or guest.kind in each.guests]
+    return sorted(fitting, key=lambda each: each.rank)
