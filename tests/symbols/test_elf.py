@@ -150,3 +150,11 @@ def test_cuts_a_name_that_does_not_end():
     endless = ElfPart("m", load=lambda: Tables(ENTRY.pack(1, 0x12, 0, 1, 0x1000, 1), b"\0" + b"x" * 100_000))
 
     assert len(endless.all[0].name) == 1024
+
+
+def test_ranks_symbols_of_one_address_across_modules():
+    first = part("a", entry("zero", 0x100, 0), entry("far", 0x9000))
+    second = part("b", entry("sized", 0x100))
+
+    assert MergedPart("", parts=[first, second]).below(0x108).name == "sized"
+    assert MergedPart("", parts=[second, first]).below(0x108).name == "sized"

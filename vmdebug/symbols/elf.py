@@ -161,7 +161,7 @@ class MergedPart(Part):
         for part in [part for low, high, part in self._spans if low <= address <= high]:
             best = _better(best, part.below(address))
         floor = best.value if best else 0
-        ended = [(high, part) for _, high, part in self._spans if floor < high < address]
+        ended = [(high, part) for _, high, part in self._spans if floor <= high < address]
         for high, part in sorted(ended, key=lambda pair: -pair[0]):
             if best and high < best.value:
                 break
