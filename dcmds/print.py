@@ -10,20 +10,15 @@ from vmdebug.display import Display, Memory, Node, Style, as_json
 from vmdebug.display_layout import Layout
 from vmdebug.display_values import bits_of, read_bits
 from vmdebug.errors import Abort, DebuggerError, NoTypes, ReadFailed
-from vmdebug.lang.numbers import read_number
+from vmdebug.members import follow, read_pointer
 from vmdebug.session import Session
-from vmdebug.types.errors import OutOfBounds, UnknownType
+from vmdebug.types.errors import UnknownType
 from vmdebug.types.model import Aggregate, Enum, Integer, Pointer, Type
-from vmdebug.types.paths import Follower, Place, covering
+from vmdebug.types.paths import Place, covering
 from vmdebug.types.plans import span
 from vmdebug.types.words import Words, take_name
 
 WORD = 8
-
-
-class CannotDereference(Abort):
-    def __init__(self, address: int) -> None:
-        super().__init__(f"could not dereference pointer {address:x}")
 
 
 @dataclass(frozen=True)
@@ -165,10 +160,7 @@ class Data:
         """The value of a pointer; what it points to is in virtual memory."""
         if self._call.address is None:
             return 0  # only the shape is wanted
-        try:
-            value = int.from_bytes(self.read(place.address, place.type.size), "little")
-        except ReadFailed as err:
-            raise CannotDereference(place.address) from err
+        value = read_pointer(self.read, place)
         self._given = False
         return value
 
@@ -207,23 +199,7 @@ def _place(call: Call, data: Data, found: Type, member: str | int) -> tuple[Plac
         except DebuggerError as err:
             raise Abort(f"invalid offset {member:x}") from err
         return place._replace(address=data.start + place.address), path
-    follower = Follower(data.follow, lambda text: _index(call, text), lambda error: _beyond(call, error))
-    try:
-        return follower.follow(Place(found, data.start), member), member
-    except Abort:
-        raise
-    except DebuggerError as err:
-        raise Abort(str(err)) from err
-
-
-def _index(call: Call, text: str) -> int:
-    return read_number(text.strip(), call.session.radix)
-
-
-def _beyond(call: Call, error: OutOfBounds) -> None:
-    """An index that the array does not have is told, and used."""
-    number = call.session.show.number
-    call.warn(f"index {number(error.index)} is outside of array bounds [0 .. {number(error.last)}]")
+    return follow(call, Place(found, data.start), member, data.follow), member
 
 
 def _value(style: Style, place: Place, memory: Memory) -> Hex:

@@ -18,6 +18,7 @@ DATES = ("time_t",)
 NETWORK = ("ipaddr_t", "in_addr_t")
 DIGITS, LONG_DIGITS = 7, 16  # behind the point of a float; of a long double
 UNKNOWN = "???"
+HUMAN_WIDTH = 5
 
 
 def is_character(type_: Type) -> bool:
@@ -123,6 +124,16 @@ def common_prefix(names: Sequence[str]) -> str:
     first, last = min(names), max(names)
     same = next((at for at, char in enumerate(first) if last[at : at + 1] != char), len(first))
     return first[: same - 1] if same and first[:same] in names else first[:same]
+
+
+def human(value: int) -> str:
+    """A size with its unit, in three digits: `1.50K`; whole ones without a point."""
+    index = max(0, (value.bit_length() - 1) // 10)
+    unit = " KMGTPE"[index].strip()
+    if value % (1 << 10 * index) == 0:
+        return f"{value >> 10 * index}{unit}"
+    shown = (f"{value / (1 << 10 * index):.{digits}f}{unit}" for digits in (2, 1, 0))
+    return next((text for text in shown if len(text) <= HUMAN_WIDTH), "")
 
 
 def _special(value: int, place: Place) -> str | None:
