@@ -8,32 +8,14 @@ from formats.frames import PAGE_SHIFT, Gfn, Mfn, Paddr, Pfn, Vaddr
 from vmdebug import paging
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
 from vmdebug.errors import DebuggerError, NotMapped, UsageError
+from vmdebug.guests.base import space_of_process
+from vmdebug.targets.spaces import AddressSpace, Mapping
 
 SOFT = ((1 << 9, "nosync"), (1 << 10, "noconsist"))  # the kernel's own bits of an entry, i86pc
 CACHE = {0: "", 1 << 3: "wrthru", 1 << 4: "uncached", 3 << 3: "uncached"}
 
 
-@dataclass(frozen=True)
-class Translation:
-    """A virtual address and the guest-physical one that it maps to."""
-
-    paddr: Paddr
-    vaddr: Vaddr
-    size: int
-
-
-@dcmd("vtop", address="required", text=Text("virtual {vaddr:r} mapped to physical {paddr:r}"), row=Translation)
-def vtop(call: Call) -> Iterator[Translation]:
-    """print physical mapping of virtual address
-
-    Walks the page tables that the current vcpu's cr3 names.
-
-    Example:
-        fffffffffbc4b7f0::vtop
-    """
-    for vaddr in call.addresses:
-        mapping = call.target.translate(vaddr)
-        yield Translation(mapping.paddr, Vaddr(vaddr), mapping.size)
+PROCESS = Flag("p", "the process whose tables are walked", "number", "pid")
 
 
 @dataclass(frozen=True)
@@ -44,6 +26,60 @@ class Entry:
     table: Hex
     index: int
     pte: Hex
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A virtual address and the guest-physical one that it maps to; with -v the entries of the walk, the top first."""
+
+    paddr: Paddr
+    vaddr: Vaddr
+    size: int
+    levels: Sequence[Entry] = ()
+
+
+def translation_lines(rows: Iterable[Translation], show: Show) -> Iterator[str]:
+    for row in rows:
+        yield from map(entry_line, row.levels)
+        yield f"virtual {show.number(row.vaddr)} mapped to physical {show.number(row.paddr)}"
+
+
+def entry_line(entry: Entry) -> str:
+    return f"\tlevel={entry.level} table=0x{entry.table:x} pte=0x{entry.pte:x}".expandtabs(8)
+
+
+@dcmd(
+    "vtop",
+    address="required",
+    flags=(Flag("v", "show the entry of every level"), PROCESS),
+    text=translation_lines,
+    row=Translation,
+)
+def vtop(call: Call) -> Iterator[Translation]:
+    """print physical mapping of virtual address
+
+    Walks the page tables that the current vcpu's cr3 names, or with -p those of a process.
+
+    Example:
+        fffffffffbc4b7f0::vtop
+    """
+    space = space_of(call)
+    for vaddr in call.addresses:
+        mapping = space.translate(Vaddr(vaddr))
+        levels = each_entry(space, mapping) if "v" in call.flags else ()
+        yield Translation(mapping.paddr, Vaddr(vaddr), mapping.size, tuple(levels))
+
+
+def space_of(call: Call) -> AddressSpace:
+    """The address space that the call means: a process' own, or the kernel's."""
+    return space_of_process(call.guest, call.flags["p"]) if "p" in call.flags else call.target.kernel
+
+
+def each_entry(space: AddressSpace, mapping: Mapping) -> Iterator[Entry]:
+    """The entries of a walk, the top first."""
+    size = space.mode.entry.size
+    for step in mapping.steps:
+        yield Entry(step.level - 1, Hex(step.entry_at & ~0xFFF), (step.entry_at & 0xFFF) // size, Hex(step.entry))
 
 
 @dataclass(frozen=True)
@@ -59,34 +95,29 @@ class Frame:
 
 def frame_lines(rows: Iterable[Frame], show: Show) -> Iterator[str]:
     for row in rows:
-        for entry in row.levels:
-            yield f"\tlevel={entry.level} table=0x{entry.table:x} pte=0x{entry.pte:x}".expandtabs(8)
+        yield from map(entry_line, row.levels)
         machine = f" (mfn 0x{row.mfn:x})" if row.mfn is not None else ""
         yield f"Virtual address 0x{row.vaddr:x} maps pfn 0x{row.pfn:x}{machine}"
 
 
-@dcmd("vatopfn", address="required", text=frame_lines, row=Frame)
+@dcmd("vatopfn", address="required", flags=(PROCESS,), text=frame_lines, row=Frame)
 def vatopfn(call: Call) -> Iterator[Frame]:
     """translate address to physical page
 
     Shows the page-table entry of each level, the lowest first, and the frame of the page: the guest's own number
-    and, where its tables hold machine frames, the machine's.
+    and, where its tables hold machine frames, the machine's. With -p in the page tables of a process.
 
     Example:
         fffffffffbc4b7f0::vatopfn
     """
-    target = call.target
+    space = space_of(call)
     for vaddr in call.addresses:
         try:
-            mapping = target.translate(vaddr)
+            mapping = space.translate(Vaddr(vaddr))
         except NotMapped as err:
             raise DebuggerError(f"Address {vaddr:x} is unmapped.") from err
-        size = target.mode.entry.size if target.mode else 8
-        levels = [
-            Entry(step.level - 1, Hex(step.entry_at & ~0xFFF), (step.entry_at & 0xFFF) // size, Hex(step.entry))
-            for step in reversed(mapping.steps)
-        ]
-        mfn = None if target.image.about.translated else Mfn(mapping.gfn)
+        levels = list(each_entry(space, mapping))[::-1]
+        mfn = None if call.target.image.about.translated else Mfn(mapping.gfn)
         yield Frame(mapping.pfn, Vaddr(vaddr), mfn, mapping.size, levels)
 
 

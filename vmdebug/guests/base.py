@@ -6,10 +6,12 @@ kind's class; the rest use what stands here.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from formats.image import Fact
+from vmdebug.errors import DebuggerError
 from vmdebug.symbols.table import SymbolTable
+from vmdebug.targets.spaces import AddressSpace
 from vmdebug.types.source import TypeSource
 from vmdebug.unwind.frames import Frame
 
@@ -73,3 +75,24 @@ class Guest(Protocol):
     def banner(self) -> Sequence[str]:
         """Lines for the start of an interactive session; a leading `warning: ` makes one a diagnostic."""
         ...
+
+
+@runtime_checkable
+class WithProcesses(Protocol):
+    """A guest whose processes' own page tables are known."""
+
+    def space_of_process(self, pid: int) -> AddressSpace:
+        """The address space of a process; DebuggerError if there is no such process, or it has none."""
+        ...
+
+
+class NoProcesses(DebuggerError):
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"the page tables of processes are not known in a guest of kind {kind}")
+
+
+def space_of_process(guest: Guest, pid: int) -> AddressSpace:
+    """The address space of a process of a guest that knows its processes."""
+    if not isinstance(guest, WithProcesses):
+        raise NoProcesses(guest.kind)
+    return guest.space_of_process(pid)

@@ -104,6 +104,12 @@ class Linux:
         """A process' address space, by the virtual address of its top page table."""
         return self.target.space(self.space.translate(Vaddr(pgd)).gfn << PAGE_SHIFT)
 
+    def space_of_process(self, pid: int) -> AddressSpace:
+        """A process' address space, by its number or the address of its task_struct."""
+        from vmdebug.guests.linux.mm import find_process, space_of
+
+        return space_of(self, find_process(self, pid))
+
     def each_listed(self, head: int | str, kind: str, member: str, limit: int = MAX_LIST) -> Iterator[int]:
         """The structures on a `struct list_head`, each by its own address; BrokenList where it does not lead back.
 
