@@ -89,7 +89,7 @@ def regs(call: Call) -> Iterator[Register]:
     Example:
         ::regs
     """
-    yield from _rows(call, call.target.registers, 0)
+    yield from _rows(call, call.guest.registers, 0)
 
 
 @dcmd(

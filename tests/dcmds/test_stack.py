@@ -181,3 +181,9 @@ class TestPanic:
         debug = illumos()
 
         assert debug.guest.registers == debug.target.registers
+
+    def test_are_what_the_register_command_shows(self, illumos):
+        debug = illumos({illumos().truth.address("panicbuf"): self.panicbuf(2, 48)})
+
+        assert {row.name: row.value for row in debug.rows("::regs")} == debug.guest.registers
+        assert debug.rows("::cpuregs")[0].value == debug.target.vcpu(0).registers[debug.rows("::cpuregs")[0].name]
