@@ -6,17 +6,23 @@
               what ELF cores of machines share; qemu_elf, vmcore_elf, vbox_elf: who wrote them
     extents   memory as byte ranges of a file  kdump    kdump-compressed, in kdump_*; bitmap, codec, pagecache under it
     p2m       columns of frame numbers, searched both ways
-    opener    open_image: which reader knows the file
+    opener    open_image, open_disk, describe: which reader knows the file
+    options   what the user allows and prefers     names    file@snapshot, file@0xADDRESS
+    cache     indexes kept between runs            unpacked compressed files, unpacked once
+    qemu_stream_*  QEMU's migration stream: memory, devices, vcpus
+    qcow2_*   qcow2's tables, disks, snapshots, the check of its reference counts
+    wrap_*    containers: a source inside a source
     xen_*     Xen's domain dumps, and the vcpu contexts in them
 
 Nothing here imports vmdebug or dcmds. To add a format, write its module: NAME and DESCRIPTION, `probe(source)` that
 answers no, yes, or an ImageError for "mine, but broken or not supported", and `open_image(source)`; to add a container
 (a source inside a source), write `probe` and `unwrap(source)`. Nothing else needs editing. ORDER (50 where it is
-missing) says which is asked first. Give it a writer in fixtures/ and tests.
+missing) says which is asked first; HEADS = (b"...",), in one line, how all such files begin, so that the module is
+imported only for them. A function with a second parameter gets the Options. Give it a writer in fixtures/ and tests.
 """
 
 from formats.errors import ImageError
 from formats.image import Image
-from formats.opener import open_image
+from formats.opener import describe, open_disk, open_image
 
-__all__ = ["Image", "ImageError", "open_image"]
+__all__ = ["Image", "ImageError", "describe", "open_disk", "open_image"]

@@ -51,7 +51,7 @@ def open_disk(source: Source, options: Options) -> Disk:
     """The disk as its guest sees it, or saw it at the snapshot that the options name."""
     chain = open_chain(source, options)
     name = source.name if options.snapshot is None else f"{source.name}@{options.snapshot}"
-    return Disk(chain.layers, name)
+    return Disk(chain.layers, name, chain.header, chain.snapshots, chain.warnings)
 
 
 def refuse_encrypted(source: Source, header: Header) -> None:
@@ -130,9 +130,12 @@ class _Opener:
         named_path = named.removeprefix("file:")
         if PROTOCOL.match(named_path.split("/")[0]):
             raise ImageNotSupported(f"{source.name}: its {what} is {named!r}; only names of files are followed")
-        if "\0" in named:
-            raise ImageDamaged(f"{source.name}: its {what} has a NUL in its name")
-        path = (_path_of(source).parent / named_path).resolve()
+        if any(character < " " for character in named):
+            raise ImageDamaged(f"{source.name}: its {what} {named!r} has control characters in its name")
+        try:
+            path = (_path_of(source).parent / named_path).resolve()
+        except (OSError, RuntimeError) as err:  # too long a name, a loop of links
+            raise ImageError(f"{source.name}: its {what} {named!r} cannot be found: {err}") from err
         own = _path_of(self.top).resolve().parent
         allowed = [own, *(one.resolve() for one in self.options.allow_backing)]
         if not any(path == one or one in path.parents for one in allowed):

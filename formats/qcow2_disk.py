@@ -12,6 +12,8 @@ from formats.errors import ImageDamaged, SourceEnd
 from formats.frames import PAGE_SIZE
 from formats.qcow2_clusters import ClusterMap, Kind, Piece
 from formats.qcow2_compressed import CompressedClusters
+from formats.qcow2_header import Header
+from formats.qcow2_snapshots import Snapshot
 from formats.source import Buffer, Source
 
 WIDTH = 1 << 20  # what is looked up at once where a disk is read on
@@ -89,10 +91,20 @@ class Disk:
 
     origin = 0
 
-    def __init__(self, layers: Sequence[Layer], name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        name: str | None = None,
+        header: Header | None = None,
+        snapshots: Sequence[Snapshot] = (),
+        warnings: Sequence[str] = (),
+    ) -> None:
         self.layers = layers
         self.name = name or layers[0].name
         self.size = layers[0].size
+        self.header = header  # of the top, if that is qcow2
+        self.snapshots = snapshots
+        self.warnings = warnings
 
     def read(self, offset: int, size: int) -> bytes:
         self._check(offset, size)
