@@ -10,7 +10,7 @@ from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.disasm import LONGEST, UNKNOWN, Instruction, each_instruction
 from vmdebug.errors import Abort, DebuggerError, ReadFailed, UnknownSymbol
 from vmdebug.lang.numbers import MASK
-from vmdebug.lang.output import Trusted
+from vmdebug.render import Trusted
 from vmdebug.session import Session
 
 BUILT_IN = True

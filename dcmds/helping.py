@@ -8,7 +8,7 @@ import vmdebug
 from vmdebug.dcmd import Call, Dcmd, Show, columns, dcmd
 from vmdebug.errors import DebuggerError
 from vmdebug.lang.flags import each_word
-from vmdebug.lang.output import Trusted
+from vmdebug.render import Trusted
 from vmdebug.session import Session
 
 BUILT_IN = True

@@ -11,7 +11,6 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from formats.frames import Maddr, Paddr, Vaddr
 from vmdebug.dcmd import Dcmd, Hex, Lines, Row, Show, Text
-from vmdebug.lang.output import Trusted
 
 IN_HEX = frozenset((Vaddr, Paddr, Maddr, Hex))
 FIELD = re.compile(r"\{\{|\}\}|\{(\w+)(?::([^{}]*))?\}")
@@ -21,6 +20,12 @@ CONTROLS |= {code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 
 CONTROLS |= {code: f"\\{code & 0xFF:03o}" for code in range(0xDC80, 0xDD00)}  # bytes that were no UTF-8
 FIRST_NAMES: dict[type[Any], str] = {}
 HINTS: dict[type[Any], Mapping[str, Any]] = {}
+
+
+class Trusted(str):
+    """A line that may hold control characters: our own colours, or what the user asked for raw."""
+
+    __slots__ = ()
 
 
 def safe(line: str) -> str:

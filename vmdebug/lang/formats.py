@@ -16,9 +16,9 @@ from vmdebug.lang import values
 from vmdebug.lang.escapes import escape_bytes
 from vmdebug.lang.letters import Letter, find_letter, width_of
 from vmdebug.lang.numbers import MASK
-from vmdebug.lang.output import Page, Trusted
+from vmdebug.lang.output import Page
 from vmdebug.lang.tree import Quoted
-from vmdebug.render import safe
+from vmdebug.render import Trusted, safe
 
 MARGIN = 16
 DEFAULT: Sequence["int | str | Quoted"] = ("X", "^", Quoted("= "), "i")

@@ -8,12 +8,6 @@ from collections.abc import Iterator
 TAB = 8
 
 
-class Trusted(str):
-    """A line that may hold control characters: our own colours, or what the user asked for raw."""
-
-    __slots__ = ()
-
-
 class Quit(Exception):
     """Raised by a pager's write(): the rest of this command's output is not wanted."""
 
