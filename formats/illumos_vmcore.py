@@ -23,7 +23,8 @@ from formats.source import Buffer, Source
 NAME = "illumos-vmcore"
 DESCRIPTION = "illumos or Solaris crash dump (vmcore.N)"
 
-MAGIC = 0xDEFEC8ED
+HEADS = (b"\xed\xc8\xfe\xde", b"\xde\xfe\xc8\xed")
+
 VERSION = 10
 HEAD = struct.Struct("<4I5Q")  # magic, version, flags, word size; offsets: start, ksyms, pfns, map, data
 UTSNAME = struct.Struct("257s257s257s257s257s")
@@ -96,9 +97,9 @@ class IllumosImage(Image):
 def probe(source: Source) -> bool:
     """True for a dump header; ImageNotSupported for one of another machine, or still compressed."""
     head = source.peek(0, HEAD.size)
-    if head[:4] == MAGIC.to_bytes(4, "big"):
+    if head[:4] == HEADS[1]:
         raise ImageNotSupported(f"{source.name}: crash dump of a big-endian machine (SPARC): not supported, only x86")
-    if len(head) < HEAD.size or head[:4] != MAGIC.to_bytes(4, "little"):
+    if len(head) < HEAD.size or head[:4] != HEADS[0]:
         return False
     if HEAD.unpack(head)[2] & COMPRESSED:
         raise ImageNotSupported(

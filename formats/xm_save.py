@@ -19,6 +19,8 @@ from formats.xm_stream import Stream
 
 NAME = "xm-save"
 DESCRIPTION = "Xen save file before 4.6 (xm save)"
+ORDER = 85  # the bare stream has no magic: whoever knows the file by its head comes first
+
 BARE_BLOCK = b"vcpu"
 
 
