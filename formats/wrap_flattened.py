@@ -21,7 +21,6 @@ from formats.source import Buffer, Source
 NAME = "flattened"
 DESCRIPTION = "makedumpfile's flattened format, around a kdump or an ELF dump"
 HEADS = (b"makedumpfile\0",)
-HEADS = (b"makedumpfile",)
 
 MAGIC = b"makedumpfile".ljust(16, b"\0")
 HEAD = struct.Struct(">16sqq")  # magic, type, version
