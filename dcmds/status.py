@@ -47,7 +47,7 @@ def status(call: Call) -> Iterator[StatusRow]:
     target, found = call.target, call.guest.status()
     yield StatusRow(
         file=target.name,
-        kind=NOUNS[target.image.about.domain],
+        kind="disk" if target.image.about.format == "disk" else NOUNS[target.image.about.domain],
         bits=target.word * 8,
         guest=call.guest.kind,
         nodename=found.nodename,

@@ -15,6 +15,7 @@ from vmdebug.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DebuggerError, Imag
 from vmdebug.options import USAGE, BadUsage, Options, parse
 
 if TYPE_CHECKING:
+    from formats.image import Image
     from vmdebug.guests.base import Guest
     from vmdebug.session import Session
     from vmdebug.targets.target import Target
@@ -110,21 +111,45 @@ def _sit(options: Options) -> int:
 
 def open_target(options: Options) -> tuple["Target", "Guest"]:
     """The image that the operands name, as a target, and the guest found in it."""
-    from formats.cache import default_folder
-    from formats.opener import open_image
     from vmdebug.guests import find_guest
     from vmdebug.targets.target import Target
 
-    image = open_image(
-        *options.operands,
-        allow_backing=options.allow_backing,
-        cache_dir=default_folder() if options.cache else None,
-        progress=show_progress if sys.stderr.isatty() else silent,
-    )
-    target = Target(image)
+    if options.disk:
+        return _open_disk(options)
+    target = Target(_open_image(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
     return target, find_guest(target)
+
+
+def _open_image(options: Options) -> "Image":
+    from formats.opener import open_image
+
+    return open_image(
+        *options.operands,
+        allow_backing=options.allow_backing,
+        cache_dir=_cache_folder(options),
+        progress=show_progress if sys.stderr.isatty() else silent,
+    )
+
+
+def _open_disk(options: Options) -> tuple["Target", "Guest"]:
+    """The disk in a file as a target; there is no guest in it to be found."""
+    from formats.opener import open_disk
+    from vmdebug.guests.unknown import Unknown
+    from vmdebug.targets.disk import DiskTarget
+
+    if len(options.operands) != 1:
+        raise BadUsage("--disk takes one file, or file@snapshot")
+    disk = open_disk(options.operands[0], allow_backing=options.allow_backing, cache_dir=_cache_folder(options))
+    target = DiskTarget(disk)
+    return target, Unknown(target, ["the target is a disk, not a machine"])
+
+
+def _cache_folder(options: Options) -> Path | None:
+    from formats.cache import default_folder
+
+    return default_folder() if options.cache else None
 
 
 def _prepare(session: "Session", options: Options) -> int:
@@ -148,8 +173,8 @@ def _prepare(session: "Session", options: Options) -> int:
         session.settings.prompt = options.prompt
     if options.macro_path is not None:
         session.settings.macro_path = options.macro_path
-    if options.disassembler is not None:
-        session.use_disassembler(options.disassembler)
+    if options.disassembler is not None and not session.use_disassembler(options.disassembler):
+        complain(f"invalid disassembler mode -- {options.disassembler}")
     return EXIT_OK
 
 
@@ -190,5 +215,6 @@ def _formats(words: Sequence[str]) -> int:
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "fixture": _call("fixtures.__main__"),
     "convert": _call("vmdebug.convert"),
+    "info": _call("vmdebug.info"),
     "formats": _formats,
 }

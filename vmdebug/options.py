@@ -69,9 +69,8 @@ class Options:
 def parse(words: Sequence[str]) -> Options:
     """The options in a command line without its program's name."""
     options = Options()
-    kept = _take_plus(list(words), options)
     try:
-        pairs, operands = getopt.gnu_getopt(kept, LETTERS, LONG)
+        pairs, operands = getopt.gnu_getopt(_without_plus(words), LETTERS, LONG)
     except getopt.GetoptError as err:
         raise BadUsage(_wording(err), usage=True) from err
     for letter, value in pairs:
@@ -80,17 +79,16 @@ def parse(words: Sequence[str]) -> Options:
     return options
 
 
-def _take_plus(words: list[str], options: Options) -> list[str]:
-    """`+o option` is no option to getopt: taken out first."""
-    kept = []
-    while words:
-        word = words.pop(0)
-        if word != "+o":
-            kept.append(word)
-        elif words:
-            options.settings.append((words.pop(0), False))
+def _without_plus(words: Sequence[str]) -> list[str]:
+    """`+o option` is no option to getopt: it becomes `-o +option`, in its place."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == "+o":
+            kept[-1:] = ["-o", f"+{word}"]
         else:
-            raise BadUsage("option requires an argument -- o", usage=True)
+            kept.append(word)
+    if kept and kept[-1] == "+o":
+        raise BadUsage("option requires an argument -- o", usage=True)
     return kept
 
 
@@ -101,7 +99,7 @@ def _apply(options: Options, letter: str, value: str) -> None:
                 raise BadUsage("-e already specified")
             options.evaluate = value
         case "-o":
-            options.settings.append((value, True))
+            options.settings.append((value.removeprefix("+"), not value.startswith("+")))
         case "-s":
             if not value.isdigit():
                 raise BadUsage("expected integer following -s")

@@ -1,0 +1,174 @@
+"""The command line: what runs, what is printed where, and the exit statuses of mdb."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fixtures
+from vmdebug.cli import main
+from vmdebug.options import BadUsage, parse
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("demo") / "core.domu"
+    fixtures.make("demo", path)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["-e", "::status"], 0),
+        (["-e", "::status; ::nosuch"], 1),
+        (["-e", "::nosuch; ::status"], 1),
+        (["-e", "0/J"], 1),
+        (["-e", "0/J; ::status"], 0),
+        (["-e", "::quit"], 0),
+        (["-e", "((("], 1),
+        (["-o", "nosuch", "-e", "::status"], 2),
+        (["-Z", "-e", "::status"], 2),
+        (["-s", "x", "-e", "::status"], 2),
+        (["-e", "1", "-e", "2"], 2),
+        (["-P", "x" * 36, "-e", "::status"], 2),
+        (["-?"], 0),
+        (["-V", "nosuch", "-e", "::status"], 0),
+        (["-p", "12"], 2),
+    ],
+)
+def test_exit_statuses_are_those_of_mdb(words, status, demo):
+    assert main(["-S", *words, demo]) == status
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["-Z"], "vmdebug: illegal option -- Z"),
+        (["-e"], "vmdebug: option requires an argument -- e"),
+        (["-s", "x"], "vmdebug: expected integer following -s"),
+        (["-e", "1", "-e", "2"], "vmdebug: -e already specified"),
+        (["-P", "x" * 36], "vmdebug: prompt may not exceed 35 characters"),
+        (["-I", "a;b"], "vmdebug: macro path cannot contain semicolons"),
+        (["-L", "a;b"], "vmdebug: module path cannot contain semicolons"),
+        (["-o", "nosuch"], "vmdebug: invalid debugger option -- nosuch"),
+        (["-V", "nosuch"], "vmdebug: invalid disassembler mode -- nosuch"),
+    ],
+)
+def test_a_wrong_command_line_says_why(words, text, capsys):
+    main(["-S", *words, *([] if words == ["-e"] else ["-e", "1=K"] if "-e" not in words else [])])
+
+    assert capsys.readouterr().err.splitlines()[0] == text
+
+
+def test_a_missing_file_is_one_line_and_status_1(capsys, tmp_path):
+    assert main(["-e", "::status", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err == f"vmdebug: failed to open {tmp_path}/none: No such file or directory\n"
+
+
+def test_errors_on_piped_input_do_not_change_the_status(demo):
+    ran = subprocess.run(
+        [sys.executable, "-m", "vmdebug", "-S", demo],
+        input="::nosuch\n::status\n", capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == 0
+    assert ran.stdout.startswith(f"debugging domain crash dump {demo} (64-bit) from sxc16\n")
+    assert "vmdebug: invalid command '::nosuch': unknown dcmd name" in ran.stderr
+
+
+def test_the_language_works_without_an_image(capsys):
+    assert main(["-S", "-e", "2+3*4=K"]) == 0
+    assert capsys.readouterr().out.split() == ["e"]
+    assert main(["-S", "-e", "::status"]) == 1
+    assert capsys.readouterr().err == "vmdebug: command is not supported by current target\n"
+
+
+def test_json_is_one_object_a_dcmd_on_stdout_alone(demo, capsys):
+    assert main(["-S", "--json", "-e", "::status; ::cpuinfo", demo]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["dcmd"], len(line["rows"]), line["errors"]) for line in lines] == [
+        ("status", 1, []),
+        ("cpuinfo", 1, []),
+    ]
+    assert lines[1]["rows"][0]["addr"] == "0xfffffffffbc4b7f0"
+
+
+def test_the_users_file_runs_before_the_commands_unless_told_not_to(home, demo, capsys):
+    (home / ".vmdebugrc").write_text("5>answer\n")
+
+    main(["-e", "<answer=K", demo])
+    with_file = capsys.readouterr().out
+    main(["-S", "-e", "<answer=K", demo])
+
+    assert with_file.split() == ["5"]
+    assert "variable 'answer' is not defined" in capsys.readouterr().err
+
+
+def test_a_plug_in_file_adds_its_dcmd(home, demo, capsys):
+    plugin = home / "hello.py"
+    plugin.write_text(
+        "from dataclasses import dataclass\nfrom vmdebug.dcmd import Text, dcmd\n"
+        "@dataclass(frozen=True)\nclass Row:\n    word: str\n"
+        "@dcmd('hello', text=Text('{word}'))\ndef hello(call):\n    '''say hello'''\n    yield Row('hello')\n"
+    )
+
+    assert main(["-S", "-L", str(plugin), "-e", "::hello", demo]) == 0
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_a_broken_plug_in_is_one_line_and_the_session_goes_on(home, demo, capsys):
+    (home / "bad.py").write_text("raise RuntimeError('on purpose')\n")
+
+    assert main(["-S", "-L", str(home / "bad.py"), "-e", "::status", demo]) == 0
+    printed = capsys.readouterr()
+    assert "RuntimeError: on purpose" in printed.err
+    assert printed.out.startswith("debugging domain crash dump")
+
+
+@pytest.mark.parametrize("action", ["formats", "info"])
+def test_commands_beside_the_session(action, demo, capsys):
+    assert main([action, *([demo] if action == "info" else [])]) == 0
+    assert "xen-elf" in capsys.readouterr().out
+
+
+def test_plus_o_unsets_an_option():
+    assert parse(["-o", "adb", "+o", "pager", "core"]).settings == [("adb", True), ("pager", False)]
+    with pytest.raises(BadUsage, match="option requires an argument -- o"):
+        parse(["+o"])
+
+
+def test_a_closed_pipe_is_no_error(demo):
+    command = f"{sys.executable} -m vmdebug -S -e '::walk thread; ::walk thread' {demo} | head -1"
+    ran = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+
+
+def test_a_bug_is_one_line(monkeypatch, demo):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    code = "import vmdebug.cli as c, sys; c.parse = lambda words: 1 / 0; sys.argv = ['vmdebug']; c.run()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False, env={**os.environ}
+    )
+
+    assert ran.returncode == 1
+    assert (
+        ran.stderr == "vmdebug: internal error: ZeroDivisionError: division by zero (VMDEBUG_TRACEBACK=1 shows where)\n"
+    )
