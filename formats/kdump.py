@@ -26,7 +26,6 @@ from formats.source import Buffer, Source
 NAME = "kdump"
 DESCRIPTION = "kdump-compressed dump (makedumpfile, QEMU)"
 HEADS = (b"KDUMP   ", b"DISKDUMP")
-HEADS = (b"KDUMP   ", b"DISKDUMP")
 
 ONLY_ZERO = 1  # the dump level
 MAX_CHECKED = 1 << 26  # pages: up to here all bits are counted at open, to see whether the file was cut off

@@ -35,6 +35,7 @@ ORDER_LINE = re.compile(rb"^ORDER = (\d+)", re.MULTILINE)
 HEADS_LINE = re.compile(rb"^HEADS = (\(.*\))$", re.MULTILINE)
 LONGEST_HEAD = 64
 DEFAULT_ORDER = 50
+CONTAINER = "container"  # the name of the fact that a container adds
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def describe(
         format=about.format if about else "",
         description=about.description if about else "",
         vcpus=vcpus,
-        facts=[*facts, *(about.facts if about else ())],
+        facts=[*facts, *(fact for fact in (about.facts if about else ()) if fact.name != CONTAINER)],
         warnings=about.warnings if about else (),
         error=error,
     )
@@ -236,7 +237,7 @@ def _open_pieces(names: Sequence[Name]) -> Image:
 def _finished(image: Image, inner: Unwrapped) -> Image:
     """The image with what the containers add to it."""
     if inner.containers:
-        facts = [Fact("container", module.DESCRIPTION, module.NAME) for module in inner.containers]
+        facts = [Fact(CONTAINER, module.DESCRIPTION, module.NAME) for module in inner.containers]
         image.about = replace(image.about, facts=[*facts, *image.about.facts])
         image.notes = [*image.notes, *inner.notes]
     return image

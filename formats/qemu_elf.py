@@ -20,7 +20,6 @@ from formats.x86_paging import CR4_PAE, common_paging
 NAME = "qemu-elf"
 DESCRIPTION = "QEMU guest memory dump (dump-guest-memory, virsh dump --memory-only)"
 HEADS = (b"\x7fELF",)
-HEADS = (b"\x7fELF",)
 
 
 def probe(source: Source) -> bool:

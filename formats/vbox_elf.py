@@ -20,7 +20,6 @@ from formats.x86_paging import common_paging, find_root
 NAME = "vbox-elf"
 DESCRIPTION = "VirtualBox core dump (debugvm dumpvmcore)"
 HEADS = (b"\x7fELF",)
-HEADS = (b"\x7fELF",)
 
 CORE_OWNER, CORE_TYPE = "VBCORE", 0xB00
 CPU_OWNER, CPU_TYPE = "VBCPU", 0xB01

@@ -18,7 +18,6 @@ from formats.source import Source
 NAME = "vmcore-elf"
 DESCRIPTION = "ELF core of a machine (/proc/vmcore, makedumpfile -E)"
 HEADS = (b"\x7fELF",)
-HEADS = (b"\x7fELF",)
 ORDER = 80  # after the readers that know whose ELF core it is
 
 BIG_ENDIAN = 2  # e_ident[EI_DATA]
