@@ -88,3 +88,11 @@ def test_does_not_complement_without_a_hypervisors_panic():
 @pytest.mark.parametrize(("fp", "rest"), [(0, []), (STACK, [Frame(0x100, STACK, reason=NO_MAPPING)])])
 def test_gives_a_known_pc_even_where_the_chain_is_broken_at_once(fp, rest):
     assert list(each_frame(stack(), fp, 0x100)) == [Frame(0x100, fp), *rest]
+
+
+def test_follows_the_frames_of_a_32_bit_stack():
+    memory = {0x8004: struct.pack("<II", 0x8010, 0x200), 0x8010: struct.pack("<II", 0, 0x300)}
+
+    frames = list(each_frame(lambda address, size: memory[address][:size], 0x8004, 0x100, word=4))
+
+    assert frames == [Frame(0x100, 0x8004), Frame(0x200, 0x8010)]

@@ -2,7 +2,7 @@
 
 base      Guest: what every kind answers            memory    words, strings, lists
 illumos/  illumos and Solaris under Xen             linux/    Linux
-unknown   everything else
+unknown   everything else                       whatis    what an address belongs to: a registry of sources
 
 To add a kind: write its module with `find(target)`, which gives a Guest or raises a DebuggerError that says what it
 looked for, and name it in KINDS. Knows no dcmd.

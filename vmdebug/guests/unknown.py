@@ -45,7 +45,8 @@ class Unknown:
 
     def frames(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
         """The chain of frame pointers, as far as the kernel was built to keep one."""
-        return each_frame(self.target.read, registers.get("rbp", 0), registers.get("rip", 0))
+        start = registers.get("rbp", 0), registers.get("rip", 0)
+        return each_frame(self.target.read, *start, word=self.target.word)
 
     def banner(self) -> Sequence[str]:
         return []

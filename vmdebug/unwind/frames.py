@@ -1,4 +1,4 @@
-"""The chain of frame pointers of a 64-bit x86 stack.
+"""The chain of frame pointers of an x86 stack.
 
 A frame is two words at its frame pointer: the caller's frame pointer and the return address. A chain ends at a frame
 pointer of zero; one that cannot go on ends in a Frame that says why.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from vmdebug.errors import ReadFailed
 
-WORDS = struct.Struct("<QQ")
-ALIGNMENT = 16
+WORDS = {8: struct.Struct("<QQ"), 4: struct.Struct("<II")}
+ALIGNMENT = {8: 16, 4: 4}
 MAX_FRAMES = 1 << 14  # more than any kernel stack holds
 LOW = 0xFFF
 
@@ -35,7 +35,7 @@ class Frame:
     reason: str = ""
 
 
-def each_frame(read: Read, fp: int, pc: int = 0, *, marks: bool = False) -> Iterator[Frame]:
+def each_frame(read: Read, fp: int, pc: int = 0, *, word: int = 8, marks: bool = False) -> Iterator[Frame]:
     """The frames from `fp` on, the innermost first; without a pc its own function is unknown and left out.
 
     Where the chain is broken at once, the frame of a known pc still comes before the one that says so.
@@ -46,9 +46,9 @@ def each_frame(read: Read, fp: int, pc: int = 0, *, marks: bool = False) -> Iter
     if pc and not fp:
         yield Frame(pc, fp)
     while fp:
-        reason = _fault(fp, seen, 8 if marks else ALIGNMENT)
+        reason = _fault(fp, seen, word if marks else ALIGNMENT[word])
         try:
-            saved, caller = WORDS.unpack(read(fp, WORDS.size)) if not reason else (0, 0)
+            saved, caller = WORDS[word].unpack(read(fp, 2 * word)) if not reason else (0, 0)
         except ReadFailed:
             reason = NO_MAPPING
         if reason:
