@@ -12,7 +12,8 @@
     qemu_stream_*  QEMU's migration stream: memory, devices, vcpus
     qcow2_*   qcow2's tables, disks, snapshots, the check of its reference counts
     wrap_*    containers: a source inside a source
-    xen_*     Xen's domain dumps, and the vcpu contexts in them
+    xen_*     Xen's domain dumps and save files (xm_* before 4.6), the vcpu contexts in them; hvm_context, x86_state
+    lime, raw (raw_evidence: is it memory at all? raw_layout, joined), vmware_*, illumos_*
 
 Nothing here imports vmdebug or dcmds. To add a format, write its module: NAME and DESCRIPTION, `probe(source)` that
 answers no, yes, or an ImageError for "mine, but broken or not supported", and `open_image(source)`; to add a container

@@ -8,6 +8,7 @@
     lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses
     session    one sitting                 load      finds dcmds
     library    vmdebug.open(): one object for an opened image
+    convert    images in other formats, in convert_*: one module a format, what goes into them, the command
     repl/, cli, __main__                   the shell and the command line
 
 Stands on formats/; names no dcmd.
