@@ -42,7 +42,8 @@ class FakeGuest:
 
     kind = "fake"
 
-    def __init__(self, main=(), own=()):
+    def __init__(self, main=(), own=(), registers=None):
+        self.registers = registers or {}
         self.symbols = SymbolTable(Part("", list(main)), [Part("mod", list(own))])
         self.modules = ["mod"]
         self.types = NoneKnown()

@@ -1,6 +1,6 @@
 """Where a session's words go: rows as lines or JSON to one stream, diagnostics to another, both to a log."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from vmdebug import render
@@ -41,7 +41,7 @@ class Outlet:
         """One line of diagnostics. Output that was printed before comes before it."""
         self.errors.append(text)
         self._flush(self.out)
-        shown = "".join(f"{prefix if not number else ''}{render.safe(line)}\n" for number, line in _numbered(text))
+        shown = prefix + render.safe(text.replace("\n", "\\n")) + "\n"
         self.err.write(shown)
         self._flush(self.err)
         if self.log is not None:
@@ -67,7 +67,3 @@ class Outlet:
             stream.flush()
         except Quit:  # a pager that was left
             return
-
-
-def _numbered(text: str) -> Iterable[tuple[int, str]]:
-    return enumerate(text.splitlines() or [""])

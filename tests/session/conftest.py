@@ -147,8 +147,10 @@ def registry():
 @pytest.fixture
 def debug():
     def make(**options):
-        target = FakeTarget(MEMORY, {0x100: b"physical memory!"}, {"rip": 0x1004, "rax": 0x1122})
-        guest = FakeGuest([symbol("base", 0x1000, 16), symbol("low", 3, 0)], [symbol("own", 0x1020, 8, module="mod")])
+        registers = {"rip": 0x1004, "rax": 0x1122}
+        target = FakeTarget(MEMORY, {0x100: b"physical memory!"}, registers)
+        main, own = [symbol("base", 0x1000, 16), symbol("low", 3, 0)], [symbol("own", 0x1020, 8, module="mod")]
+        guest = FakeGuest(main, own, registers)
         return Debug(options.pop("target", target), options.pop("guest", guest), registry(), **options)
 
     return make

@@ -168,6 +168,9 @@ class State:
             return read(address, left)
 
     def _registers(self) -> Mapping[str, int]:
+        """The representative registers, as the guest knows them or the image has them."""
+        if self._guest is not None:
+            return self._guest.registers
         return self._target.registers if self._target else NOWHERE
 
     def _set_dot(self, value: int) -> None:
