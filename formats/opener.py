@@ -2,7 +2,7 @@
 
 Every module of this folder with a `probe` takes part: with `open_image` it reads a format, with `unwrap` it finds a
 source inside a source, with `open_set` it reads several files as one image. A function that takes a second parameter
-gets the Options. What a source from a container has in `notes` becomes part of the image.
+gets the Options. What a source from a container has in `notes` and `warnings` becomes part of the image.
 
 Importing all of them takes longer than opening a file. A module may therefore say in a line HEADS = (b"...", ...) how
 its files begin; that line, and ORDER = number, are read from its text, and it is imported only for such files.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import formats
 from formats.errors import ImageDamaged, ImageError, ImageNotSupported, ImageUnknown
-from formats.image import About, Fact, Image
+from formats.image import About, Fact, Image, Note
 from formats.names import Name, parse_name
 from formats.options import DEFAULTS, Options, Progress, silent
 from formats.source import FileSource, Source
@@ -64,7 +64,8 @@ class Unwrapped:
 
     source: Source
     containers: Sequence[ModuleType]
-    notes: Sequence[Any] = ()
+    notes: Sequence[Note] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -160,14 +161,16 @@ def open_sources(sources: Sequence[Source], options: Options = DEFAULTS) -> Imag
 def unwrap_all(source: Source, options: Options = DEFAULTS) -> Unwrapped:
     """The source inside all containers."""
     containers: list[ModuleType] = []
-    notes: list[Any] = []
+    notes: list[Note] = []
+    warnings: list[str] = []
     while wrapper := _wrapper_of(source):
         if len(containers) == MAX_WRAPPERS:
             raise ImageDamaged(f"{source.name}: more than {MAX_WRAPPERS} containers inside each other")
         containers.append(wrapper)
         source = _call(wrapper.unwrap, source, options)
         notes += getattr(source, "notes", ())
-    return Unwrapped(source, containers, notes)
+        warnings += getattr(source, "warnings", ())
+    return Unwrapped(source, containers, notes, warnings)
 
 
 def describe(
@@ -238,7 +241,8 @@ def _finished(image: Image, inner: Unwrapped) -> Image:
     """The image with what the containers add to it."""
     if inner.containers:
         facts = [Fact(CONTAINER, module.DESCRIPTION, module.NAME) for module in inner.containers]
-        image.about = replace(image.about, facts=[*facts, *image.about.facts])
+        warnings = [*inner.warnings, *image.about.warnings]
+        image.about = replace(image.about, facts=[*facts, *image.about.facts], warnings=warnings)
         image.notes = [*image.notes, *inner.notes]
     return image
 

@@ -60,6 +60,11 @@ def refuse_encrypted(source: Source, header: Header) -> None:
         raise ImageNotSupported(f"{source.name}: encrypted ({header.cipher}); decrypt it with qemu-img convert first")
 
 
+def doubts(source: Source, header: Header) -> Sequence[str]:
+    """What the image says of its own condition."""
+    return [f"{source.name}: marked as corrupt by QEMU; what is read may be wrong"] if header.corrupt else []
+
+
 def state_layer(source: Source, header: Header, snapshot: Snapshot, options: Options) -> Qcow2Layer:
     """The file through a snapshot's L1 table, without what it is based on, as far as the table reaches."""
     refuse_encrypted(source, header)
@@ -98,6 +103,7 @@ class _Opener:
 
     def _add_qcow2(self, source: Source, header: Header, snapshot: Snapshot | None) -> None:
         refuse_encrypted(source, header)
+        self.warnings += doubts(source, header)
         table = (snapshot.l1_offset, snapshot.l1_size) if snapshot else (header.l1_offset, header.l1_size)
         size = snapshot.disk_size if snapshot else header.size
         file = self._data_file(source, header) if header.has_data_file else source

@@ -72,6 +72,10 @@ class Header:
         return bool(self.incompatible & EXTENDED_L2)
 
     @property
+    def corrupt(self) -> bool:
+        return bool(self.incompatible & CORRUPT)
+
+    @property
     def has_data_file(self) -> bool:
         return bool(self.incompatible & DATA_FILE)
 

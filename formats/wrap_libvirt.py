@@ -33,15 +33,17 @@ COMPRESSIONS = {
 }
 MAX_XML = 16 << 20
 OWNER = "libvirt"
+UNFINISHED = "libvirt did not finish writing the save file"
 
 
 class SavedStream(Window):
     """What follows the header. A mapped stream's own offsets count from the beginning of the file."""
 
-    def __init__(self, inner: Source, start: int, notes: Sequence[Note]) -> None:
+    def __init__(self, inner: Source, start: int, notes: Sequence[Note], warnings: Sequence[str]) -> None:
         super().__init__(inner, start, inner.size - start)
         self.file_offset = start
         self.notes = notes
+        self.warnings = warnings
         self._key_of = inner
 
     def identity(self) -> str | None:
@@ -71,7 +73,8 @@ def unwrap(source: Source) -> Source:
         raise ImageDamaged(f"{source.name}: truncated: the stream of the libvirt save file would begin at {start:#x}")
     _check_stream(source, start, compression if version == VERSION_2 else 0)
     xml_end = cookie if 0 < cookie <= length else length
-    return SavedStream(source, start, _notes(source, xml_end, length))
+    warnings = [UNFINISHED] if header.startswith(PARTIAL) else []
+    return SavedStream(source, start, _notes(source, xml_end, length), warnings)
 
 
 def _check_stream(source: Source, start: int, compression: int) -> None:

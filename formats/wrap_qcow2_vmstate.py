@@ -25,7 +25,7 @@ def probe(source: Source) -> bool:
 def unwrap(source: Source, options: Options = DEFAULTS) -> Source:
     """The state of the snapshot that the options name, or of the only one that has any."""
     from formats.cache import identity_of
-    from formats.qcow2_chain import state_layer
+    from formats.qcow2_chain import doubts, state_layer
     from formats.qcow2_disk import StateRegion
     from formats.qcow2_header import read_header
     from formats.qcow2_snapshots import choose, read_snapshots, state_place
@@ -45,6 +45,7 @@ def unwrap(source: Source, options: Options = DEFAULTS) -> Source:
         )
     key = identity_of(source)
     region = StateRegion(layer, start, snapshot.state_size, f"{key}@{snapshot.id}" if key else None)
+    region.warnings = doubts(source, header)
     region.name = f"{source.name}@{snapshot.name or snapshot.id}"
     return region
 

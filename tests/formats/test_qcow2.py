@@ -124,6 +124,17 @@ def test_opens_the_only_snapshot_with_a_machine(guest, tmp_path, bits, extended)
     assert image.name == f"{path}@snap1"
 
 
+def test_an_image_that_qemu_marked_corrupt_is_read_with_a_warning(guest, tmp_path):
+    path = tmp_path / "disk.qcow2"
+    path.write_bytes(build(Shape(size=1 << 20, incompatible=2), {}, [Snapshot("one", guest.to_bytes("qemu-stream"))]))
+
+    image = open_image(path)
+
+    assert image.read(Paddr(0), 2 << 20) == memory_of(guest)
+    assert "marked as corrupt" in image.about.warnings[0]
+    assert open_disk(FileSource(path), Options()).warnings == image.about.warnings
+
+
 def test_several_ask_for_a_choice(guest, tmp_path):
     other = Guest(pv=False, memory="2M", seed=9)
     other.vcpu(rip=77)
