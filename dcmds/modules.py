@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from formats.frames import Vaddr
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
-from vmdebug.errors import DebuggerError
+from vmdebug.errors import ReadFailed
 from vmdebug.guests.illumos.kernel import illumos
 from vmdebug.guests.illumos.modules import Module
 
@@ -112,7 +112,7 @@ def modctl(call: Call) -> Iterator[ModctlRow]:
             bits = "".join(letter for name, letter in BITS if record[name])
             file = record["mod_filename"].string() if record["mod_filename"] else ""
             flags, ref = Hex(record["mod_loadflags"]), record["mod_ref"]
-        except DebuggerError as err:
+        except ReadFailed as err:
             call.warn(f"failed to read modctl at {address:x}: {err}")
             continue
         yield ModctlRow(Vaddr(address), Vaddr(int(record["mod_mp"])), bits, flags, ref, file)
