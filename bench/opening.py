@@ -9,14 +9,14 @@ from bench.measure import Measure
 
 SIZES = ("64M", "2G", "64G")
 PROGRAM = """
-import resource, sys, time
+import re, sys, time
 from formats import open_image
 from vmdebug.targets.target import Target
 open_image(sys.argv[2])
 begin = time.perf_counter()
 Target(open_image(sys.argv[1]))
 taken = time.perf_counter() - begin
-print(taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(taken, re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 
 
