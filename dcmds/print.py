@@ -1,10 +1,10 @@
 """Values in memory by their types: ::print."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 from vmdebug.display import Display, Memory, Node, Style, as_json
 from vmdebug.display_layout import Layout
@@ -115,6 +115,8 @@ def _type_and_members(call: Call) -> tuple[Type, Words]:
         if not inferable:
             raise call.usage()
         return _type_at(call), call.args
+    if call.args[0][:1] in ("+", "-"):
+        raise call.usage()
     name, rest = take_name(call.args)
     try:
         return call.guest.types.find(name), rest
