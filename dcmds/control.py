@@ -1,8 +1,8 @@
 """Commands for what runs: an image does not. And $a."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Text, dcmd
 from vmdebug.errors import NoTarget
 

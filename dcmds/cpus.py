@@ -1,10 +1,11 @@
 """The guest's cpus as its kernel sees them: ::cpuinfo and the walker of cpus."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd, walker
 from vmdebug.errors import ReadFailed
 from vmdebug.guests.illumos import cpus, threads

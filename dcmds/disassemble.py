@@ -1,11 +1,11 @@
 """::dis: instructions of a function, from an address on, or around one."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 from formats.frames import PAGE_SIZE, Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.disasm import LONGEST, UNKNOWN, Instruction, each_instruction
 from vmdebug.errors import Abort, DebuggerError, ReadFailed, UnknownSymbol

@@ -1,9 +1,9 @@
 """Disks in qcow2 files: ::qcow2 ::blockmap ::qcow2check."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from formats.lazy import dataclass
 from formats.options import Options
 from formats.qcow2_disk import Disk
 from formats.source import Source

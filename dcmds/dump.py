@@ -1,9 +1,9 @@
 """Memory in hex and characters: ::dump."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from formats.frames import PAGE_SIZE, Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.errors import Abort, ReadFailed, UsageError
 

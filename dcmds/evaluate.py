@@ -1,10 +1,10 @@
 """Commands that run commands or compute: ::eval ::map ::grep ::head ::echo ::walk."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Row, Show, Text, dcmd
 from vmdebug.lang.flags import each_word
 from vmdebug.lang.pipeline import OK, Reported

@@ -1,9 +1,9 @@
 """Event channels and who serves them: ::evtchns."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.guests.illumos.events import Channel, EventChannels
 from vmdebug.guests.illumos.kernel import illumos

@@ -1,10 +1,10 @@
 """Frames and page-table entries: ::vtop ::vatopfn ::pfntomfn ::mfntopfn ::pte ::ptable."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from formats.errors import MfnUnknown, PageMissing
 from formats.frames import PAGE_SHIFT, Gfn, Mfn, Paddr, Pfn, Vaddr
+from formats.lazy import dataclass
 from vmdebug import paging
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
 from vmdebug.errors import DebuggerError, NotMapped, UsageError

@@ -1,10 +1,10 @@
 """::help and ::version."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import vmdebug
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Show, columns, dcmd
 from vmdebug.errors import DebuggerError
 from vmdebug.lang.flags import each_word

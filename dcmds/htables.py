@@ -1,9 +1,9 @@
 """Translation through the kernel's own record of its page tables: ::vatopfn on illumos."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from formats.frames import Mfn, Pfn, Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 from vmdebug.guests.illumos.kernel import illumos
 

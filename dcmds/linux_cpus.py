@@ -1,10 +1,10 @@
 """The guest's processors: ::cpuinfo and ::runq of Linux guests, the walker of run queues."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
 from formats.image import Vcpu
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd, walker
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.cpus import Cpu, read_cpu

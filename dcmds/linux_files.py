@@ -1,9 +1,9 @@
 """What processes hold of memory and files: ::vmmap ::files ::mount, the walkers vmarea and file."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.guests.linux.files import EMPTY_ROOT, each_file, each_mount, read_file, read_mount

@@ -1,9 +1,9 @@
 """Interrupts of a Linux guest: ::interrupts."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.guests.linux.interrupts import counts_of, each_action, each_descriptor

@@ -1,8 +1,8 @@
 """The Linux kernel's log: ::dmesg and ::msgbuf."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.kernel import linux

@@ -1,9 +1,9 @@
 """Loaded modules of a Linux kernel: ::modinfo ::objects, the walker module."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Text, dcmd, walker
 from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.guests.linux.kernel import linux

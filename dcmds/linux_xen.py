@@ -1,9 +1,9 @@
 """A Linux guest's side of Xen: ::evtchns."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Show, dcmd
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.interrupts import each_descriptor, handler_of, name_of

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Flag, Show, Text, Walker, dcmd
 from vmdebug.disasm import MODES
 from vmdebug.errors import DebuggerError

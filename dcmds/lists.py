@@ -1,9 +1,9 @@
 """Objects in rows and chains: ::array ::list, and the walkers list and avl."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Show, dcmd, walker
 from vmdebug.errors import Abort, DebuggerError
 from vmdebug.lang.flags import each_word

@@ -1,9 +1,9 @@
 """The kernel's modules: ::modinfo ::modctl ::objects, and the walker of modctls."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.errors import ReadFailed
 from vmdebug.guests.illumos.kernel import illumos

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Show, dcmd
 from vmdebug.display_values import bits_of, human, read_bits
 from vmdebug.errors import Abort, DebuggerError, ReadFailed

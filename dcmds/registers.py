@@ -1,9 +1,9 @@
 """The saved registers: $r, ::regs and ::cpuregs."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from formats.image import Vcpu
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 
 PAIRS = (("rax", "r9"), ("rbx", "r10"), ("rcx", "r11"), ("rdx", "r12"), ("rsi", "r13"), ("rdi", "r14"), ("r8", "r15"))

@@ -1,10 +1,10 @@
 """Files: macros ($< $<<), the session's log ($> ::log), ::cat, plug-ins (::load ::unload)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Row, Text, dcmd
 from vmdebug.errors import DebuggerError, NoTypes
 from vmdebug.lang.aliases import ALIASES, TYPES

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Text, dcmd
 from vmdebug.disasm import MODES
 from vmdebug.errors import DebuggerError

@@ -1,9 +1,9 @@
 """What is being debugged: ::status, and ::image for the file itself."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, Text, dcmd
 
 NOUNS = {True: "domain crash dump", False: "virtual machine image"}

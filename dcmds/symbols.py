@@ -1,11 +1,11 @@
 """Names: ::nm, ::nmadd and ::nmdel, $e and $f."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
 from vmdebug.errors import DebuggerError, NoTypes, ReadFailed, UnknownObject
 from vmdebug.lang.flags import each_word

@@ -1,9 +1,10 @@
 """Threads and processes of illumos: ::thread ::threadlist ::findstack, the walkers thread and proc."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.calls import ALL, FrameRow, each_frame_row, frame_line
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.errors import DebuggerError, ReadFailed

@@ -1,9 +1,9 @@
 """Types themselves: ::sizeof ::offsetof ::enum ::typelist ::type."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, Text, dcmd
 from vmdebug.declarations import Line, declaration
 from vmdebug.display_values import common_prefix, flag_names

@@ -1,9 +1,9 @@
 """Variables: `>`, ::vars, $v, ::typeset, ::unset."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 from vmdebug.lang.flags import each_word
 from vmdebug.lang.variables import BadName, NotDefined, Variables, truncate

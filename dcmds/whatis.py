@@ -1,9 +1,9 @@
 """What an address belongs to: ::whatis."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Text, dcmd
 from vmdebug.errors import Abort, DebuggerError
 from vmdebug.guests.whatis import Belonging, sources_of

@@ -5,12 +5,12 @@ Specified in: System V ABI, chapters 4 and 5. Every count and offset is checked 
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 from formats.errors import ImageDamaged, SourceEnd
 from formats.image import Note
+from formats.lazy import dataclass
 from formats.source import Source
 
 MAGIC = b"\x7fELF"

@@ -7,10 +7,10 @@ first 1000 bytes have not moved.
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from formats import x86_state
 from formats.image import Vcpu
+from formats.lazy import dataclass
 from formats.x86_paging import find_root
 
 RECORD = struct.Struct("<HHI")

@@ -6,11 +6,11 @@ one under which the samples lead to their pages is the kernel's.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SHIFT
+from formats.lazy import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,6 @@ Specified in: usr/src/uts/common/sys/dumphdr.h and usr/src/lib/libkvm/common/kvm
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from formats.errors import ImageDamaged, ImageNotSupported, PageAbsent
 from formats.frames import PAGE_MASK, PAGE_SHIFT, Pfn, Vaddr
 from formats.illumos_root import Vtop, find_root
 from formats.image import About, Fact, Image, Run, Vcpu
+from formats.lazy import dataclass
 from formats.p2m import Column
 from formats.source import Buffer, Source
 

@@ -7,11 +7,12 @@ missing page are the same for all and stand here. Sizes are in bytes, frames in 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from formats.errors import PageExcluded, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Gfn, Mfn, Paddr, Pfn
+from formats.lazy import dataclass
 from formats.pagecache import PageCache
 from formats.source import Buffer, Source
 

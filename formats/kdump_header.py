@@ -6,9 +6,9 @@ Specified in: diskdump_mod.h and IMPLEMENTATION of makedumpfile; include/system/
 """
 
 import struct
-from dataclasses import dataclass
 
 from formats.errors import ImageDamaged, ImageNotSupported
+from formats.lazy import dataclass
 from formats.source import Source
 
 MIN_BLOCK, MAX_BLOCK = 1 << 12, 1 << 16

@@ -14,7 +14,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import formats
 from formats.errors import ImageDamaged, ImageError, ImageNotSupported, ImageUnknown
 from formats.image import About, Fact, Image, Note
+from formats.lazy import dataclass
 from formats.names import Name, parse_name
 from formats.options import DEFAULTS, Options, Progress, silent
 from formats.source import FileSource, Source

@@ -1,10 +1,10 @@
 """What the user allows and prefers when an image is opened; handed to every reader and container that asks for it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from formats.cache import Cache
+from formats.lazy import dataclass
 
 Progress = Callable[[str, int, int], None]  # what is done, how far, out of how much
 

@@ -6,10 +6,10 @@ name that leads back into the chain, or through more layers than make sense, is 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from formats.errors import ImageDamaged, ImageError, ImageNotSupported
+from formats.lazy import dataclass
 from formats.options import Options
 from formats.qcow2_clusters import ClusterMap
 from formats.qcow2_disk import Disk, Layer, Qcow2Layer, RawLayer

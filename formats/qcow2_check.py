@@ -8,10 +8,10 @@ Specified in: docs/interop/qcow2.rst of QEMU; what is checked: block/qcow2-refco
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from formats.errors import ImageNotSupported, SourceEnd
+from formats.lazy import dataclass
 from formats.qcow2_bitmaps import each_bitmap_area
 from formats.qcow2_clusters import COMPRESSED, COPIED, OFFSET, RESERVED_L1, RESERVED_L2
 from formats.qcow2_header import Header, read_header

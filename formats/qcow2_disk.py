@@ -5,11 +5,11 @@ file, where in it, and in which form.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from formats.errors import ImageDamaged, SourceEnd
 from formats.frames import PAGE_SIZE
+from formats.lazy import dataclass
 from formats.qcow2_clusters import ClusterMap, Kind, Piece
 from formats.qcow2_compressed import CompressedClusters
 from formats.qcow2_header import Header

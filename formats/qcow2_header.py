@@ -5,9 +5,10 @@ Specified in: docs/interop/qcow2.rst of QEMU.
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from formats.errors import ImageDamaged, ImageNotSupported, SourceEnd
+from formats.lazy import dataclass
 from formats.source import Source
 
 MAGIC = b"QFI\xfb"

@@ -6,9 +6,9 @@ Specified in: docs/interop/qcow2.rst of QEMU, "Snapshots"; block/qcow2.c (qcow2_
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from formats.errors import ImageDamaged, ImageNotSupported, SourceEnd
+from formats.lazy import dataclass
 from formats.qcow2_header import MAX_L1, Header
 from formats.source import Source
 

@@ -7,10 +7,10 @@ Specified in: migration/ram.c of QEMU, ram_save_setup and parse_ramblocks.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from formats.errors import ImageNotSupported, SourceEnd
 from formats.frames import PAGE_SHIFT, PAGE_SIZE
+from formats.lazy import dataclass
 from formats.qemu_stream_cursor import Cursor
 
 MAX_BLOCKS = 4096

@@ -8,10 +8,10 @@ docs/devel/migration/main.rst. The description is as untrusted as the rest: its 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from formats.errors import ImageDamaged, SourceEnd
+from formats.lazy import dataclass
 from formats.qemu_stream_cursor import U32, Cursor
 from formats.qemu_stream_walk import DESCRIPTION, FOOTER, FULL
 from formats.source import Source

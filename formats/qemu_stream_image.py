@@ -6,7 +6,6 @@ the devices at the stream's end leads to everything else.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from formats import vmcoreinfo, x86_paging
@@ -14,6 +13,7 @@ from formats.elf import each_note
 from formats.errors import ImageDamaged, ImageError, PageAbsent, PageMissing
 from formats.frames import PAGE_SIZE, Paddr, Pfn
 from formats.image import About, Fact, Image, Note, PageState, Run, Vcpu
+from formats.lazy import dataclass
 from formats.options import Options
 from formats.pagecache import PageCache
 from formats.qemu_stream_blocks import IGNORE_SHARED, MAPPED_RAM

@@ -7,9 +7,9 @@ Specified in: hw/i386/pc.c, pc_piix.c, pc_q35.c, microvm.c of QEMU (pc_cmos_init
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from formats.frames import PAGE_SHIFT
+from formats.lazy import dataclass
 from formats.qemu_stream_blocks import Block
 from formats.qemu_stream_devices import MAX_TEXT, Device
 from formats.source import Source

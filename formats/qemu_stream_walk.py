@@ -7,10 +7,11 @@ Specified in: migration/savevm.c, savevm.h and ram.c of QEMU, versions 2.4 to 10
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from formats.errors import ImageNotSupported, SourceEnd
 from formats.frames import PAGE_SHIFT, PAGE_SIZE
+from formats.lazy import dataclass
 from formats.options import Progress, silent
 from formats.qemu_stream_blocks import MAPPED_RAM, Block, each_block
 from formats.qemu_stream_cursor import U64, Cursor

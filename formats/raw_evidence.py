@@ -15,9 +15,9 @@ pc_q35_init of QEMU, HVM_BELOW_4G_MMIO_START of Xen.
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from formats.frames import PAGE_SHIFT, PAGE_SIZE
+from formats.lazy import dataclass
 from formats.source import Source
 
 VECTORS = struct.Struct("<512H")  # offset and segment of each

@@ -5,10 +5,10 @@ the right one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from formats.extents import Extent
+from formats.lazy import dataclass
 from formats.raw_evidence import FOUR_GIB, HOLES, LARGE, LONG, Tables, each_root, holes_of
 from formats.source import Source
 

@@ -5,7 +5,6 @@ which, and holds the registers. The two are brought together by their common nam
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from formats.core_elf import describe_ranges
@@ -13,6 +12,7 @@ from formats.errors import ImageDamaged, ImageError, ImageNotSupported
 from formats.extents import Extent, ExtentImage, clipped, disjoint
 from formats.frames import PAGE_MASK, PAGE_SHIFT
 from formats.image import About, Fact, Image, PageState
+from formats.lazy import dataclass
 from formats.source import FileSource, Source
 from formats.vmware_cpu import read_vcpus
 from formats.vmware_tags import Tag, each_tag, is_vmware, read_groups

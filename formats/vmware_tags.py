@@ -8,9 +8,9 @@ Specified nowhere in public; read by crash (vmware_vmss.c) and volatility (layer
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from formats.errors import ImageDamaged, SourceEnd
+from formats.lazy import dataclass
 from formats.source import Source
 
 MAGICS = (0xBED0BED0, 0xBED2BED0, 0xBED2BED2, 0xBED3BED3, 0xBAD1BAD1, 0xBAD2BAD2)

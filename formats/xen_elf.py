@@ -8,12 +8,12 @@ Specified in: docs/misc/dump-core-format.txt of Xen. Unused slots are all-ones.
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from formats import elf, xen_vcpu
 from formats.errors import ImageDamaged, ImageNotSupported, MfnUnknown, PageAbsent
 from formats.frames import PAGE_SHIFT, PAGE_SIZE, Gfn, Mfn, Pfn
 from formats.image import NO_FRAME, About, Fact, Image, Note, Run, Vcpu
+from formats.lazy import dataclass
 from formats.p2m import Column
 from formats.source import Buffer, Source
 

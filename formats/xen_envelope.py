@@ -11,9 +11,9 @@ tools/python/xen/xend/XendCheckpoint.py of Xen 3 and 4.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from formats.errors import ImageDamaged, ImageNotSupported, SourceEnd
+from formats.lazy import dataclass
 from formats.source import Source
 
 XL = b"Xen saved domain, xl format\n \0 \r"

@@ -7,10 +7,11 @@ Specified in: docs/specs/libxc-migration-stream.pandoc of Xen. Sizes of a record
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from formats.errors import ImageDamaged, ImageNotSupported, SourceEnd
 from formats.frames import PAGE_SHIFT, PAGE_SIZE
+from formats.lazy import dataclass
 from formats.source import Source
 from formats.xen_envelope import (
     CHECKPOINT_END,

@@ -12,11 +12,12 @@ Specified in: tools/libxc/xg_save_restore.h and xc_domain_save.c of Xen 4.5, xc_
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from formats import xen_vcpu
 from formats.errors import ImageDamaged, ImageNotSupported, SourceEnd
 from formats.frames import PAGE_SIZE
+from formats.lazy import dataclass
 from formats.source import Source
 from formats.xen_pages import LEGACY32, LEGACY64, Batch, Words, carried_by
 

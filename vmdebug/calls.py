@@ -1,9 +1,9 @@
 """The calls of a stack as rows, for every dcmd that shows one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Show
 
 ALL = 1 << 16  # arguments: more than any function has

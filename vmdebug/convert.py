@@ -9,12 +9,12 @@ To add a format: write its module, name it in KINDS and `_write`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from formats.frames import PAGE_SHIFT
 from formats.image import Image
+from formats.lazy import dataclass
 from formats.options import Progress, silent
 from vmdebug.convert_guest import Guest, describe, find_vmcoreinfo, kernel_roots
 from vmdebug.convert_memory import Memory

@@ -7,10 +7,10 @@ Specified in: kernel/vmcore_info.c and include/uapi/linux/utsname.h of Linux.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from formats.frames import Gfn
 from formats.image import Image
+from formats.lazy import dataclass
 from formats.vmcoreinfo import OWNER, parse, symbol, to_int
 from vmdebug.convert_memory import Memory, find_text
 from vmdebug.convert_notes import Processor, cpu_notes, note

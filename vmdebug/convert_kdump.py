@@ -11,10 +11,10 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from formats.frames import PAGE_SHIFT, PAGE_SIZE
+from formats.lazy import dataclass
 from formats.vmcoreinfo import number, parse
 from vmdebug.convert_guest import Guest
 from vmdebug.convert_memory import ZERO_PAGE, Memory

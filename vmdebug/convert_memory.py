@@ -4,12 +4,13 @@ Pages that cannot be read become zeros and are counted: a conversion rescues wha
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from formats.errors import ImageError
 from formats.frames import PAGE_SHIFT, PAGE_SIZE, Paddr, Pfn
 from formats.image import Image, PageState, Run
+from formats.lazy import dataclass
 
 CHUNK = 1 << 20
 ZERO_PAGE = bytes(PAGE_SIZE)

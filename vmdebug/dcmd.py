@@ -20,9 +20,10 @@ no address was given); one that is `whole` gets them all at once. An error that 
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol, TypeVar
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, UsageError
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Types as C declares them, with the offset and the size of every member and the holes between them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from formats.lazy import dataclass
 from vmdebug.types.model import MAX_CHAIN, Aggregate, Enum, Function, Member, Struct, Type, Typedef
 from vmdebug.types.spelling import spell
 

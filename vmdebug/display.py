@@ -5,9 +5,10 @@ failure is raised: text then shows what there was.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from formats.lazy import dataclass
 from vmdebug.display_values import Numbers, is_character, printable, read_bits
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.types.model import (

@@ -1,8 +1,8 @@
 """Trees of values as lines: four blanks a level, one member a line, braces as C writes them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from formats.lazy import dataclass
 from vmdebug.display import HOLE, Node, Style
 from vmdebug.types.model import Aggregate, Array, Integer, Type
 from vmdebug.types.spelling import base_name

@@ -5,9 +5,9 @@ in decimal; times as dates; addresses of the network with dots.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from formats.lazy import dataclass
 from vmdebug.lang.escapes import escape_bytes
 from vmdebug.lang.numbers import show_number
 from vmdebug.lang.values import date

@@ -9,11 +9,11 @@ print(task.comm.string(), task.pid)
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Row
 from vmdebug.errors import UnknownSymbol
 from vmdebug.guests.base import Guest

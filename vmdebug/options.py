@@ -5,8 +5,9 @@ parse() gives Options or raises BadUsage; nothing is opened or printed here.
 
 import getopt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 
 USAGE = """\

@@ -6,9 +6,9 @@ Specified in: Intel SDM vol. 3, chapter 4.
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from formats.source import Buffer
 from vmdebug.errors import NotCanonical, NotMapped, ReadFailed, ReservedEntry
 

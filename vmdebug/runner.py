@@ -6,9 +6,9 @@ bare expression would repeat.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from formats.lazy import dataclass
 from vmdebug import render, shell
 from vmdebug.dcmd import Call, Dcmd, Lines, Registry, Row, Text
 from vmdebug.errors import DebuggerError, ImageError, LanguageError, UsageError

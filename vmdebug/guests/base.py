@@ -5,10 +5,10 @@ kind's class; the rest use what stands here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from formats.image import Fact
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.spaces import AddressSpace

@@ -10,10 +10,10 @@ decorator.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from formats.lazy import dataclass
 from vmdebug.guests.base import Guest
 
 

@@ -5,10 +5,10 @@ A number in a list repeats the letter behind it; for `r t n + - ^ s` it is the l
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Hex, Show, Sitting
 from vmdebug.disasm import Instruction
 from vmdebug.errors import DebuggerError, ReadFailed

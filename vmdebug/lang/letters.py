@@ -4,9 +4,9 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Show
 from vmdebug.lang import values
 from vmdebug.lang.numbers import signed

@@ -4,10 +4,10 @@ Images are never written: a write is refused for each value, with mdb's words.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from formats.frames import PAGE_SIZE, Vaddr
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Text
 from vmdebug.errors import Abort, DebuggerError, LanguageError, ReadFailed
 from vmdebug.lang.formats import PHYSICAL, UnreadableData

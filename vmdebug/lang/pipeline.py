@@ -6,9 +6,10 @@ row, and stops asking when it has enough. Errors are reported where they happen:
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Lines, NotMine, Row, Sitting, Text
 from vmdebug.errors import Abort, DebuggerError, ImageError, UsageError
 from vmdebug.lang.flags import split_flags

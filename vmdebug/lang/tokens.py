@@ -1,8 +1,8 @@
 """Tokens of the language, and the states that the scanner is in between them."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from formats.lazy import dataclass
 from vmdebug.errors import LanguageError
 
 

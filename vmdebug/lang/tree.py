@@ -1,7 +1,8 @@
 """Statements as data. Numbers and names keep their text: its meaning depends on the radix and symbols of the moment."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from formats.lazy import dataclass
 from vmdebug.lang.tokens import ShellText
 
 

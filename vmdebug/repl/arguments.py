@@ -5,8 +5,8 @@ word of any other is completed as a symbol.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from formats.lazy import dataclass
 from vmdebug.dcmd import Flag
 from vmdebug.repl.sources import Found, Sources
 

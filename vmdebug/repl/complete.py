@@ -5,9 +5,9 @@ quoted command (`::eval '...`) it begins anew. Nothing here knows a terminal.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.lang.lexer import scan
 from vmdebug.lang.tokens import Kind, State, Token

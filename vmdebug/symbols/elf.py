@@ -8,10 +8,11 @@ import re
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import chain, compress, count
 
+from formats.lazy import dataclass
 from vmdebug.symbols.table import Part, Symbol
 
 ENTRY = struct.Struct("<IBBHQQ")  # name, info, other, section, value, size

@@ -9,10 +9,10 @@ Written by: scripts/kallsyms.c of Linux; read by kernel/kallsyms.c.
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from formats.lazy import dataclass
 from vmdebug.symbols.kallsyms_names import LONG, WORD, Names, find_names
 
 SIGNED = struct.Struct("<i")

@@ -6,11 +6,11 @@ the oldest entry makes room.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from formats.errors import MfnUnknown, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Gfn, Mfn, Paddr, Pfn, Vaddr
 from formats.image import Image
+from formats.lazy import dataclass
 from formats.source import Buffer
 from vmdebug import paging
 from vmdebug.errors import DebuggerError, NotInDump, NotOfDomain, ReadFailed

@@ -5,9 +5,9 @@ types are missing then, all others work. Names are looked up in the modules' ord
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.types.ctf_container import Container
 from vmdebug.types.ctf_symbols import RawSymbol

@@ -6,8 +6,8 @@ pointer of zero; one that cannot go on ends in a Frame that says why.
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+from formats.lazy import dataclass
 from vmdebug.errors import ReadFailed
 
 WORDS = {8: struct.Struct("<QQ"), 4: struct.Struct("<II")}

@@ -10,8 +10,9 @@ import struct
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 
 ENTRY = struct.Struct("<hhH")

@@ -4,9 +4,9 @@ Specified in: sys/cpuvar.h, sys/disp.h, sys/time.h of illumos.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.memory import each_link
 from vmdebug.types.typed import Typed

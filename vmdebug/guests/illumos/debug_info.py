@@ -4,9 +4,9 @@ A magic number, a version, and seven words. Specified in: uts/i86xpv/sys/debug_i
 """
 
 import struct
-from dataclasses import dataclass
 from typing import NoReturn
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.targets.target import NoTables, Target
 

@@ -6,11 +6,11 @@ Specified in: i86xpv/sys/evtchn_impl.h, i86pc/sys/avintr.h, Xen's public/event_c
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formats.frames import Vaddr
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.memory import MAX_TABLE
 from vmdebug.types.typed import Items, Typed

@@ -6,9 +6,9 @@ does not, every word of the stack is tried. Specified in: sys/thread.h of illumo
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.illumos.threads import FREE, LOADED
 

@@ -6,11 +6,11 @@ i86pc/vm/htable.h, i86pc/vm/hat_i86.h, i86pc/vm/hat_pte.h of illumos.
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SHIFT, Gfn, Pfn
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos.frames import FrameMap
 from vmdebug.guests.memory import each_link

@@ -7,8 +7,9 @@ illumos.
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.illumos.debug_info import NotIllumos
 from vmdebug.guests.memory import MAX_TABLE, Read, each_link, read_string, read_word

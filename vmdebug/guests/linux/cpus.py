@@ -1,9 +1,9 @@
 """Processors as the kernel sees them: what each runs, what waits for it, whether it can be interrupted."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from formats.image import Vcpu
+from formats.lazy import dataclass
 from vmdebug.guests.linux.tasks import Task, current_task, idle_task
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """Open files of a process, and what is mounted."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.paths import Paths
 from vmdebug.guests.linux.trees import each_rbtree

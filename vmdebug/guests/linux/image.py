@@ -5,10 +5,10 @@ was stopped in user mode has a root that maps almost nothing of the kernel; the 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from formats.frames import PAGE_SIZE
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.linux.scan import each_candidate
 from vmdebug.paging import MODES, Span

@@ -6,9 +6,9 @@ its slot should have. Before, one ring of records of varying length. Layouts com
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.memory import read_word
 

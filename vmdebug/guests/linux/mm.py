@@ -4,10 +4,10 @@ Areas hang in a maple tree (6.1 and later), before that on a list that the addre
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SHIFT
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.paths import Paths
 from vmdebug.guests.linux.tasks import Task, each_task

@@ -6,10 +6,10 @@ A module's symbol table is plain ELF with absolute addresses. Its memory is one 
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ImageError, ReadFailed
 from vmdebug.guests.linux.names import KINDS
 from vmdebug.symbols.table import Part, Symbol

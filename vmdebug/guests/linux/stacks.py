@@ -5,11 +5,11 @@ ORC leads from there where the kernel has it, frame pointers where it has not.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formats.image import Vcpu
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.tasks import Task, current_task
 from vmdebug.unwind.frames import each_frame

@@ -5,10 +5,10 @@ guest's own pages, a word a port. shared_info belongs to the hypervisor: a domai
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.linux.lists import each_listed
 from vmdebug.types.model import Aggregate
