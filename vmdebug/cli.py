@@ -95,10 +95,8 @@ def _sit(options: Options) -> int:
     session = Session(target, guest, out=sys.stdout, err=sys.stderr, json=options.json, terminal=terminal)
     if status := _prepare(session, options):
         return status
-    banner = list(guest.banner()) if guest else []
-    for line in banner:
-        if line.startswith("warning: "):
-            complain(line)
+    for caution in guest.cautions() if guest else ():
+        complain(f"warning: {caution}")
     _run_rc(session, options)
     if options.evaluate is not None:
         return session.run(options.evaluate)
@@ -106,7 +104,7 @@ def _sit(options: Options) -> int:
         return _run_input(session, sys.stdin)
     from vmdebug import repl
 
-    return repl.run(session, banner=[line for line in banner if not line.startswith("warning: ")])
+    return repl.run(session, banner=guest.banner() if guest else ())
 
 
 def open_target(options: Options) -> tuple["Target", "Guest"]:

@@ -104,4 +104,4 @@ def test_finds_all_modules_of_a_ring_that_does_not_close(illumos):
     debug = illumos(damage="loop-list=modules")
 
     assert len(debug.rows("::modinfo")) == len(debug.truth["modules"])
-    assert any("the list comes back here" in line for line in debug.guest.banner())
+    assert any("the list comes back here" in line for line in debug.guest.cautions())

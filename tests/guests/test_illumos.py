@@ -83,16 +83,18 @@ def test_does_not_know_the_node_where_utsname_is_missing(kernel, value):
 
 
 def test_greets_with_the_version_and_the_modules_that_mdb_knows(find):
-    assert find().banner() == [
-        "warning: dump is from SunOS 5.11 onnv-johnlev; dcmds and macros may not match kernel implementation",
-        "Loading modules: [ unix genunix ]",
+    guest = find()
+
+    assert guest.cautions() == [
+        "dump is from SunOS 5.11 onnv-johnlev; dcmds and macros may not match kernel implementation"
     ]
+    assert guest.banner() == ["Loading modules: [ unix genunix ]"]
 
 
 def test_greets_with_what_was_wrong_in_the_module_list(booted, find):
     booted.module("unix")
 
-    assert find().banner()[0] == "warning: skipping duplicate module 'unix', id=3"
+    assert find().cautions()[0] == "skipping duplicate module 'unix', id=3"
 
 
 def test_tells_what_it_rests_on(find):

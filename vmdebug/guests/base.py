@@ -72,8 +72,12 @@ class Guest(Protocol):
         """
         ...
 
+    def cautions(self) -> Sequence[str]:
+        """What a user should know before believing answers, shown as warnings when the image is opened."""
+        ...
+
     def banner(self) -> Sequence[str]:
-        """Lines for the start of an interactive session; a leading `warning: ` makes one a diagnostic."""
+        """Lines for the start of an interactive session."""
         ...
 
 

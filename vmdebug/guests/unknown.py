@@ -48,5 +48,8 @@ class Unknown:
         start = registers.get("rbp", 0), registers.get("rip", 0)
         return each_frame(self.target.read, *start, word=self.target.word)
 
+    def cautions(self) -> Sequence[str]:
+        return []
+
     def banner(self) -> Sequence[str]:
         return []

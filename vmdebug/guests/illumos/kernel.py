@@ -201,14 +201,16 @@ class Illumos:
         except ReadFailed:
             return None
 
-    def banner(self) -> Sequence[str]:
+    def cautions(self) -> Sequence[str]:
         names = self.identity
-        lines = [f"warning: {warning}" for warning in self.warnings]
-        if names:
-            system = f"{names['sysname']} {names['release']} {names['version']}"
-            lines.append(f"warning: dump is from {system}; dcmds and macros may not match kernel implementation")
+        if not names:
+            return self.warnings
+        system = f"{names['sysname']} {names['release']} {names['version']}"
+        return [*self.warnings, f"dump is from {system}; dcmds and macros may not match kernel implementation"]
+
+    def banner(self) -> Sequence[str]:
         loading = "".join(f" {name}" for name in self.modules if has_debugger_module(name))
-        return [*lines, f"Loading modules: [{loading} ]"]
+        return [f"Loading modules: [{loading} ]"]
 
     @property
     def evidence(self) -> Sequence[Fact]:

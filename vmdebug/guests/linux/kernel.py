@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SHIFT, Vaddr
 from formats.image import Fact
@@ -25,6 +26,10 @@ from vmdebug.types.model import Type
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.types.typed import Objects
 from vmdebug.unwind.frames import Frame, each_frame
+
+if TYPE_CHECKING:
+    from vmdebug.guests.linux.pages import Pages
+    from vmdebug.guests.linux.slabs import Slabs
 
 BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re.S)
 UTS_FIELD = 65  # __NEW_UTS_LEN + 1: the length of each string of struct new_utsname
@@ -95,6 +100,20 @@ class Linux:
     def stacks(self) -> Stacks:
         """The unwinder of kernel stacks."""
         return Stacks(self)
+
+    @cached_property
+    def pages(self) -> "Pages":
+        """The descriptors of memory's pages, and the direct map."""
+        from vmdebug.guests.linux.pages import Pages
+
+        return Pages(self)
+
+    @cached_property
+    def slabs(self) -> "Slabs":
+        """The kernel's caches of objects."""
+        from vmdebug.guests.linux.slabs import Slabs
+
+        return Slabs(self)
 
     @property
     def modules(self) -> Sequence[str]:
@@ -189,6 +208,9 @@ class Linux:
             Fact("KASLR", f"{self.shift:+#x}", "against the address that images are linked to"),
             Fact("symbols", str(len(names)), f"kallsyms in memory, {names.addresses.scheme}"),
         ]
+
+    def cautions(self) -> Sequence[str]:
+        return []
 
     def banner(self) -> Sequence[str]:
         return [self.banner_text]
