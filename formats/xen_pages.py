@@ -3,19 +3,19 @@
 A stream tells of pages in batches: first one word for each page (its pfn, and its type in the top bits), then the
 bytes of those pages whose type carries any. The same pfn may come again. Nothing is read until the first page is
 wanted; a small stream is indexed in a dict, a large one (a fully virtualised guest announces a million holes) by
-numpy, in sorted arrays.
+numpy. What is kept are stretches of pages that lie together, some thousand pages each in practice.
 Specified in: docs/specs/libxc-migration-stream.pandoc of Xen; the types are XEN_DOMCTL_PFINFO_* of its domctl.h.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from heapq import merge
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from formats.errors import ImageDamaged, PageAbsent, PageExcluded
-from formats.frames import PAGE_SIZE, Pfn
+from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Paddr, Pfn
 from formats.image import PageState, Run
-from formats.p2m import each_run
+from formats.lazy import dataclass
 from formats.source import Buffer, Source
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ class Batch:
     carried: int
 
 
+@dataclass(frozen=True)
+class Stretches:
+    """Pages that follow each other in memory and in the file: first pfn, pfn behind the last, place of the first.
+
+    The place is LEFT_OUT where the pages exist without content. Ascending by pfn.
+    """
+
+    starts: Sequence[int]
+    ends: Sequence[int]
+    places: Sequence[int]
+
+
 class PageIndex:
     """Where each page's last bytes lie. Built at the first question."""
 
@@ -70,47 +82,53 @@ class PageIndex:
         self._source = source
         self._batches = batches
         self._words = words
-        self._places: dict[int, int] | None = None
-        self._sorted: tuple[NDArray[np.uint64], NDArray[np.int64]] | None = None
 
     def locate(self, pfn: Pfn) -> tuple[Buffer, int]:
         """The buffer and the place in it where the page begins; PageAbsent or PageExcluded."""
-        place = self._place(pfn)
-        if place == GONE:
-            raise PageAbsent(pfn)
-        if place == LEFT_OUT:
-            raise PageExcluded(pfn)
-        return self._source.page(place)
+        return self._source.page(self._place(pfn)[0])
+
+    def read(self, paddr: Paddr, size: int) -> bytes:
+        """Exactly `size` bytes, as much at once as lies together."""
+        parts = []
+        while size > 0:
+            place, count = self._place(Pfn(paddr >> PAGE_SHIFT))
+            inside = paddr & PAGE_MASK
+            chunk = min(size, (count << PAGE_SHIFT) - inside)
+            parts.append(self._source.read(place + inside, chunk))
+            paddr = Paddr(paddr + chunk)
+            size -= chunk
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def runs(self) -> Iterator[Run]:
         """Every page, in runs of one state."""
-        pfns, places = self._arrays()
-        stored = each_run(pfns[places >= 0], PageState.PRESENT)
-        left_out = each_run(pfns[places == LEFT_OUT], PageState.EXCLUDED)
-        yield from merge(stored, left_out, key=lambda run: run.pfn)
+        held: Run | None = None
+        index = self._index
+        for start, end, place in zip(index.starts, index.ends, index.places, strict=True):
+            state = PageState.EXCLUDED if place == LEFT_OUT else PageState.PRESENT
+            if held and (held.pfn + held.count, held.state) == (start, state):
+                held = Run(held.pfn, end - held.pfn, state)
+                continue
+            if held:
+                yield held
+            held = Run(Pfn(start), end - start, state)
+        if held:
+            yield held
 
-    def _place(self, pfn: int) -> int:
-        if self._places is None and self._sorted is None:
-            if sum(batch.count for batch in self._batches) <= SMALL:
-                self._places = self._small()
-            else:
-                self._sorted = self._large()
-        if self._places is not None:
-            return self._places.get(pfn, GONE)
-        return _search(self._arrays(), pfn)
+    def _place(self, pfn: Pfn) -> tuple[int, int]:
+        """Where the page's bytes begin, and how many pages follow each other from there on."""
+        index = self._index
+        at = bisect_right(index.starts, pfn) - 1
+        if at < 0 or pfn >= index.ends[at]:
+            raise PageAbsent(pfn)
+        if index.places[at] == LEFT_OUT:
+            raise PageExcluded(pfn)
+        return index.places[at] + (pfn - index.starts[at] << PAGE_SHIFT), index.ends[at] - pfn
 
-    def _arrays(self) -> "tuple[NDArray[np.uint64], NDArray[np.int64]]":
-        import numpy as np
+    @cached_property
+    def _index(self) -> Stretches:
+        return self._small() if sum(batch.count for batch in self._batches) <= SMALL else self._large()
 
-        if self._sorted is None and self._places is None:
-            self._sorted = self._large()
-        if self._sorted is None:
-            places = dict(sorted((self._places or {}).items()))
-            pfns = np.fromiter(places.keys(), dtype=np.uint64, count=len(places))
-            self._sorted = pfns, np.fromiter(places.values(), dtype=np.int64, count=len(places))
-        return self._sorted
-
-    def _small(self) -> dict[int, int]:
+    def _small(self) -> Stretches:
         places: dict[int, int] = {}
         for batch in self._batches:
             words = self._source.view(batch.words, batch.count * self._words.size).cast(self._words.code).tolist()
@@ -119,10 +137,7 @@ class PageIndex:
                 places.update(zip(words, range(batch.data, end, PAGE_SIZE), strict=True))
             else:
                 self._place_each(batch, words, places)
-        last = self._source.size - PAGE_SIZE
-        if all(batch.data + (batch.carried - 1) * PAGE_SIZE <= last for batch in self._batches):
-            return places
-        return {pfn: place for pfn, place in places.items() if place <= last}
+        return _joined(sorted(places.items()), self._source.size - PAGE_SIZE)
 
     def _place_each(self, batch: Batch, words: list[int], places: dict[int, int]) -> None:
         """Words of several types: tables, holes, pages without content."""
@@ -141,12 +156,12 @@ class PageIndex:
         if at != batch.data + batch.carried * PAGE_SIZE:
             raise self._odd(batch)
 
-    def _large(self) -> "tuple[NDArray[np.uint64], NDArray[np.int64]]":
+    def _large(self) -> Stretches:
         import numpy as np
 
-        chunks = [self._chunk(batch) for batch in self._batches]
-        if not chunks:
-            return np.empty(0, np.uint64), np.empty(0, np.int64)
+        carrying = np.array([kind in CARRYING for kind in range(16)])
+        known = np.array([kind not in UNKNOWN for kind in range(16)])
+        chunks = [self._chunk(batch, carrying, known) for batch in self._batches]
         pfns = np.concatenate([chunk[0] for chunk in chunks])
         places = np.concatenate([chunk[1] for chunk in chunks])
         if not bool((pfns[1:] > pfns[:-1]).all()):
@@ -155,21 +170,23 @@ class PageIndex:
             last = np.append(pfns[1:] != pfns[:-1], True)
             pfns, places = pfns[last], places[last]
         kept = (places != GONE) & (places <= self._source.size - PAGE_SIZE)
-        return pfns[kept], places[kept]
+        return _joined_arrays(pfns[kept], places[kept])
 
-    def _chunk(self, batch: Batch) -> "tuple[NDArray[np.uint64], NDArray[np.int64]]":
+    def _chunk(
+        self, batch: Batch, carrying: "NDArray[np.bool_]", known: "NDArray[np.bool_]"
+    ) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
         import numpy as np
 
         raw = self._source.view(batch.words, batch.count * self._words.size)
-        words = np.frombuffer(raw, dtype=f"<u{self._words.size}").astype(np.uint64)
-        kinds = (words >> np.uint64(self._words.type_shift) & np.uint64(0xF)).astype(np.uint8)
-        carries = np.isin(kinds, list(CARRYING))
-        if int(carries.sum()) != batch.carried or bool(np.isin(kinds, list(UNKNOWN)).any()):
+        words = np.frombuffer(raw, dtype=f"<u{self._words.size}")
+        kinds = words >> self._words.type_shift & 0xF
+        carries = carrying[kinds]
+        if int(carries.sum()) != batch.carried or not bool(known[kinds].all()):
             raise self._odd(batch)
         places = batch.data + PAGE_SIZE * (np.cumsum(carries, dtype=np.int64) - 1)
         places[~carries] = LEFT_OUT
         places[kinds == NO_PAGE] = GONE
-        return words & np.uint64((1 << self._words.pfn_bits) - 1), places
+        return (words & ((1 << self._words.pfn_bits) - 1)).astype(np.int64), places
 
     def _odd(self, batch: Batch) -> ImageDamaged:
         return ImageDamaged(
@@ -184,11 +201,36 @@ def carried_by(words: Sequence[int], layout: Words) -> int | None:
     return None if UNKNOWN.intersection(kinds) else sum(kind in CARRYING for kind in kinds)
 
 
-def _search(arrays: "tuple[NDArray[np.uint64], NDArray[np.int64]]", pfn: int) -> int:
+def _joined(pages: Iterable[tuple[int, int]], last: int) -> Stretches:
+    """Ascending (pfn, place) pairs joined, without those past the end of a cut file."""
+    starts: list[int] = []
+    ends: list[int] = []
+    places: list[int] = []
+    expected, next_place = -1, -1
+    for pfn, place in pages:
+        if place > last:
+            continue
+        if pfn == expected and place == next_place:
+            ends[-1] = expected = pfn + 1
+        else:
+            starts.append(pfn)
+            places.append(place)
+            expected = pfn + 1
+            ends.append(expected)
+        next_place = LEFT_OUT if place == LEFT_OUT else place + PAGE_SIZE
+    return Stretches(starts, ends, places)
+
+
+def _joined_arrays(pfns: "NDArray[np.int64]", places: "NDArray[np.int64]") -> Stretches:
+    """The same for arrays."""
     import numpy as np
 
-    pfns, places = arrays
-    if not 0 <= pfn < 1 << 64:
-        return GONE
-    at = int(np.searchsorted(pfns, np.uint64(pfn)))
-    return int(places[at]) if at < len(pfns) and int(pfns[at]) == pfn else GONE
+    if not len(pfns):
+        return Stretches((), (), ())
+    step = np.where(places[:-1] == LEFT_OUT, 0, PAGE_SIZE)
+    breaks = np.flatnonzero((np.diff(pfns) != 1) | (np.diff(places) != step)) + 1
+    starts = np.concatenate(([0], breaks))
+    ends = np.concatenate((breaks - 1, [len(pfns) - 1]))
+    return Stretches(
+        *(memoryview(np.ascontiguousarray(column)) for column in (pfns[starts], pfns[ends] + 1, places[starts]))
+    )

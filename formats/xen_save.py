@@ -46,6 +46,9 @@ class XenSaveImage(Image):
     def locate(self, pfn: Pfn) -> tuple[Buffer, int]:
         return self._pages.locate(pfn)
 
+    def read(self, paddr: Paddr, size: int) -> bytes:
+        return self._pages.read(paddr, size)
+
     def runs(self) -> Iterator[Run]:
         return self._pages.runs()
 

@@ -8,7 +8,7 @@ Specified in: tools/libxc/xc_domain_save.c of Xen 4.5, tools/python/xen/xend/Xen
 from collections.abc import Iterator, Sequence
 
 from formats import hvm_context, xen_vcpu, xm_stream
-from formats.frames import Pfn
+from formats.frames import Paddr, Pfn
 from formats.image import About, Fact, Image, Run, Vcpu
 from formats.source import Buffer, Source
 from formats.x86_paging import common_paging
@@ -34,6 +34,9 @@ class XmSaveImage(Image):
 
     def locate(self, pfn: Pfn) -> tuple[Buffer, int]:
         return self._pages.locate(pfn)
+
+    def read(self, paddr: Paddr, size: int) -> bytes:
+        return self._pages.read(paddr, size)
 
     def runs(self) -> Iterator[Run]:
         return self._pages.runs()
