@@ -20,7 +20,16 @@ from formats.qemu_stream_blocks import IGNORE_SHARED, MAPPED_RAM
 from formats.qemu_stream_cpu import each_vcpu, guess_devices
 from formats.qemu_stream_devices import Device, Layout, each_device, find_description, skip_device
 from formats.qemu_stream_index import load, store
-from formats.qemu_stream_layout import HYPERTRANSPORT, Piece, Placement, Split, guess_split, place, read_split
+from formats.qemu_stream_layout import (
+    HYPERTRANSPORT,
+    Piece,
+    Placement,
+    Split,
+    guess_split,
+    may_be_main,
+    place,
+    read_split,
+)
 from formats.qemu_stream_log import Kind
 from formats.qemu_stream_pages import MappedPages, Pages, RecordedPages
 from formats.qemu_stream_walk import Scan, scan
@@ -163,7 +172,7 @@ def _doubts(found: Scan, placement: Placement) -> Iterator[str]:
     if IGNORE_SHARED in found.capabilities:
         yield "the stream leaves out shared memory (x-ignore-shared): what it has no pages of reads as zeros"
     for block in placement.unplaced:
-        if "/" not in block.name and block.name.startswith(("mem", "dimm", "nvdimm")):
+        if may_be_main(block):
             yield f"RAM block {block.name} of {block.length:#x} bytes has no known address and is left out"
 
 

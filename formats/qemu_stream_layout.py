@@ -21,7 +21,8 @@ CMOS_SIZE = 128
 FIRMWARE = ("system.flash0", "system.flash1")  # the first ends at 4 GiB, the second where the first begins
 OLD_FIRMWARE = ("pc.bios",)
 MAIN = "pc.ram"
-NOT_MAIN = re.compile(r".*/.*|.*\.(rom|vram|bios|flash\d*)|vga\..*|mem\d+|dimm.*|nvdimm.*")
+NOT_MAIN = re.compile(r"(?!/objects/).*/.*|.*\.(rom|vram|bios|flash\d*)|vga\..*")  # memory of devices, firmware
+PLUGGED = re.compile(r"(/objects/)?(mem\d+|dimm.*|nvdimm.*)")  # may be a node's memory, or a module plugged in later
 MICROVM = "microvm"
 ALIAS = 128 << 10  # of the firmware, at most
 HYPERTRANSPORT = 0xFD_0000_0000  # AMD hosts move upper memory that would reach this to 1 TiB
@@ -99,10 +100,10 @@ def split_by_machine(machine: str, total: int) -> Split:
 
 def main_blocks(blocks: Sequence[Block], total: int | None) -> Sequence[Block]:
     """The blocks that make up main memory, in the order of their nodes: those whose lengths sum up to `total`."""
-    candidates = sorted((block for block in blocks if not NOT_MAIN.fullmatch(block.name)), key=_natural)
+    candidates = sorted((block for block in blocks if may_be_main(block)), key=_natural)
     if total is None:
         named = [block for block in candidates if block.name == MAIN]
-        return named or candidates
+        return named or [block for block in candidates if not PLUGGED.fullmatch(block.name)] or candidates
     for block in candidates:
         if block.length == total:
             return [block]
@@ -110,6 +111,11 @@ def main_blocks(blocks: Sequence[Block], total: int | None) -> Sequence[Block]:
         if sum(block.length for block in candidates[:count]) == total:
             return candidates[:count]
     return ()
+
+
+def may_be_main(block: Block) -> bool:
+    """False for what devices and firmware have, by its name."""
+    return not NOT_MAIN.fullmatch(block.name)
 
 
 def place(blocks: Sequence[Block], split: Split | None, machine: str) -> Placement:
