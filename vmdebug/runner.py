@@ -14,10 +14,7 @@ from vmdebug.dcmd import Call, Dcmd, Lines, Registry, Row, Text
 from vmdebug.errors import DebuggerError, ImageError, LanguageError, UsageError
 from vmdebug.guests.base import Guest
 from vmdebug.lang import tree
-from vmdebug.lang.formats import Item as FormatItem
-from vmdebug.lang.formats import format_dcmd
 from vmdebug.lang.grammar import Parser
-from vmdebug.lang.memory import search_dcmd, write_dcmd
 from vmdebug.lang.numbers import MASK, SIGN
 from vmdebug.lang.output import Quit, QuitAll
 from vmdebug.lang.pipeline import ERROR, NOTHING, OK, Bound, DotOverflow, Item, Pipeline, Reported
@@ -306,6 +303,15 @@ class Runner(State):
             case tree.Assign():
                 preset = {"modifier": stage.modifier} if stage.modifier else {}
                 return Bound(self.find_dcmd(">"), self._words(stage.arguments), preset)
+            case _:
+                return self._bind_memory(stage)
+
+    def _bind_memory(self, stage: tree.Format | tree.Search | tree.Write) -> Bound:
+        """A format, match or write command. What they need is imported at the first."""
+        from vmdebug.lang.formats import format_dcmd
+        from vmdebug.lang.memory import search_dcmd, write_dcmd
+
+        match stage:
             case tree.Format():
                 return Bound(format_dcmd(stage.verb, [self._item(item) for item in stage.items]))
             case tree.Search():
@@ -325,7 +331,7 @@ class Runner(State):
     def _words(self, arguments: Sequence[tree.Argument]) -> list[str | int]:
         return [each if isinstance(each, str) else self.compute(each) for each in arguments]
 
-    def _item(self, item: tree.Item) -> FormatItem:
+    def _item(self, item: tree.Item) -> int | str | tree.Quoted:
         return item if isinstance(item, (int, str, tree.Quoted)) else self.compute(item)
 
     # What pipelines ask

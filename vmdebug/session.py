@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TextIO
 
 from vmdebug.dcmd import REGISTRY, Registry, Row
-from vmdebug.disasm import MODES
 from vmdebug.errors import EXIT_FAILED, EXIT_OK, DebuggerError
 from vmdebug.guests.base import Guest
 from vmdebug.lang.grammar import Parser, parse_once
@@ -112,6 +111,8 @@ class Session(Runner):
 
     def use_disassembler(self, name: str) -> bool:
         """Choose a disassembler by its name; False if there is none of that name."""
+        from vmdebug.disasm import MODES
+
         if name not in MODES:
             return False
         self.settings.disassembler = name

@@ -5,12 +5,11 @@ A number in a list repeats the letter behind it; for `r t n + - ^ s` it is the l
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Hex, Show, Sitting
-from vmdebug.disasm import Instruction
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.lang import values
 from vmdebug.lang.escapes import escape_bytes
@@ -19,6 +18,9 @@ from vmdebug.lang.numbers import MASK
 from vmdebug.lang.output import Page
 from vmdebug.lang.tree import Quoted
 from vmdebug.render import Trusted, safe
+
+if TYPE_CHECKING:
+    from vmdebug.disasm import Instruction
 
 MARGIN = 16
 DEFAULT: Sequence["int | str | Quoted"] = ("X", "^", Quoted("= "), "i")
@@ -140,7 +142,7 @@ class FormatHost(Sitting, Protocol):
         """Keep the most recent value that was shown."""
         ...
 
-    def instruction(self, address: int, read: Callable[[int, int], bytes]) -> Instruction:
+    def instruction(self, address: int, read: Callable[[int, int], bytes]) -> "Instruction":
         """The instruction at an address."""
         ...
 

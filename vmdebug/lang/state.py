@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SIZE
 from vmdebug.dcmd import Registry
-from vmdebug.disasm import LONGEST, Instruction, Names, decode
 from vmdebug.errors import DebuggerError, LanguageError, NoTarget, ReadFailed, UnknownObject, UnknownSymbol
 from vmdebug.guests.base import Guest
 from vmdebug.lang.expressions import evaluate
@@ -18,6 +18,10 @@ from vmdebug.lang.variables import Variables
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.target import Target
 
+if TYPE_CHECKING:
+    from vmdebug.disasm import Instruction, Names
+
+LONGEST = 15  # bytes of an x86 instruction
 NUMBER = re.compile(r"[0-9a-fA-F][0-9a-fA-F_]*|0[iotxIOTX][0-9a-fA-F][0-9a-fA-F_]*|0[tT][0-9][0-9_]*\.[0-9]+")
 NOWHERE: Mapping[str, int] = {}
 
@@ -142,14 +146,18 @@ class State:
             raise LanguageError(f'not a number: "{text}"')
         return read_number(text, self.radix)
 
-    def instruction(self, address: int, read: Callable[[int, int], bytes]) -> Instruction:
+    def instruction(self, address: int, read: Callable[[int, int], bytes]) -> "Instruction":
         """The instruction at an address, by the current disassembler."""
+        from vmdebug.disasm import decode
+
         data = self._code(address, read)
         return decode(self.disassembler, data, address, self.names, self.settings.intel)
 
     @property
-    def names(self) -> Names:
+    def names(self) -> "Names":
         """How operands of instructions name addresses."""
+        from vmdebug.disasm import Names
+
         return Names(self.show.symbol, self.show.symbol_or_empty)
 
     @property
