@@ -29,7 +29,8 @@ class ImageNotSupported(ImageError):
 class ImageUnknown(ImageError):
     def __init__(self, name: str, head: bytes) -> None:
         found = head[:8].hex(" ") or "nothing: it is empty"
-        super().__init__(f"{name}: not an image of any known format (it begins with {found})")
+        hint = f"; if it is raw memory, say so: {name}@0x0" if head else ""
+        super().__init__(f"{name}: not an image of any known format (it begins with {found}){hint}")
         self.name = name
 
 

@@ -144,7 +144,7 @@ def _msrs(body: bytes) -> dict[str, int]:
 
 def _each_fact(envelope: Envelope, stream: Stream, vcpus: Sequence[Vcpu]) -> Iterator[Fact]:
     major, minor = stream.domain.xen
-    yield Fact("container", ", ".join(envelope.layers) or "none", "headers in front of the stream")
+    yield Fact("headers", ", ".join(envelope.layers) or "none", "headers in front of the stream")
     yield Fact("stream", f"libxc stream {stream.domain.version}", "image header")
     if major:
         yield Fact("hypervisor", f"Xen {major}.{minor}", "domain header")

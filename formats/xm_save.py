@@ -105,7 +105,7 @@ def _each_pv_vcpu(stream: Stream) -> Iterator[Vcpu]:
 
 
 def _each_fact(envelope: Envelope, stream: Stream) -> Iterator[Fact]:
-    yield Fact("container", ", ".join(envelope.layers) or "none", "headers in front of the stream")
+    yield Fact("headers", ", ".join(envelope.layers) or "none", "headers in front of the stream")
     yield Fact("stream", f"old libxc stream of {stream.guess.words.size * 8}-bit tools", "its first words")
     if stream.blocks:
         yield Fact("extended info", " ".join(stream.blocks), "blocks behind the p2m size")

@@ -58,7 +58,7 @@ def test_memory_is_known_by_the_firmwares_interrupt_vectors():
     ids=["zeros", "text", "noise", "one entry", "entries past the end", "ELF", "no whole pages"],
 )
 def test_other_files_are_not_taken_for_memory(data):
-    with pytest.raises(ImageUnknown):
+    with pytest.raises(ImageUnknown, match="if it is raw memory, say so: garbage@0x0"):
         open_source(BufferSource("garbage", data))
 
 

@@ -47,7 +47,7 @@ def test_says_what_it_is(saved):
     assert saved.about.warnings == []
     assert facts["domain"] == "labpv"
     assert facts["hypervisor"] == "Xen 4.17"
-    assert facts["container"] == "xl save, JSON configuration, libxl stream 2"
+    assert facts["headers"] == "xl save, JSON configuration, libxl stream 2"
     assert list(saved.runs()) == [Run(0, 0x8000, PageState.PRESENT)]
 
 
