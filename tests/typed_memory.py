@@ -2,7 +2,7 @@
 
 from fixtures.cdecl import declare, type_named
 from fixtures.ctf import Container
-from fixtures.layout import Record, size_of
+from fixtures.layout import Record
 from fixtures.symtab import Symbol as RawSymbol
 from fixtures.symtab import symbol_table
 from tests.fakes import Debug, FakeGuest, FakeTarget
@@ -21,22 +21,20 @@ class TypedMemory:
         declare(self.types, c)
         self.memory, self.variables = {}, []
 
-    def record(self, type_name, **values):
-        return Record(self.types, type_name, {path.replace("__", "."): value for path, value in values.items()})
-
     def put(self, address, data):
         """Bytes, or a record, at an address."""
         self.memory[address] = bytes(data)
         return address
 
     def object(self, type_name, address=BASE, values=None):
-        return self.put(address, bytes(Record(self.types, type_name, values or {})))
+        return self.put(address, bytes(Record(self.types, type_named(self.types, type_name), values or {})))
 
     def variable(self, name, type_name, address, values=None):
         """An object that a symbol names."""
         self.object(type_name, address, values)
-        self.types.variable(name, type_named(self.types, type_name))
-        return self.name(name, address, size_of(self.types, type_name) if type_name in self.types._named else 8)
+        made = type_named(self.types, type_name)
+        self.types.variable(name, made)
+        return self.name(name, address, self.types.sizeof(made))
 
     def name(self, name, address, size=8):
         """A symbol without a type of its own."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from formats.lazy import dataclass
-from vmdebug.types.model import MAX_CHAIN, Aggregate, Enum, Function, Member, Struct, Type, Typedef
+from vmdebug.types.model import MAX_CHAIN, Aggregate, Enum, Forward, Function, Member, Struct, Type, Typedef
 from vmdebug.types.spelling import spell
 
 TAB = "    "
@@ -47,6 +47,8 @@ def declaration(found: Type) -> Iterator[Line]:
         yield from _Declaring().whole(base)
     elif isinstance(base, Enum):
         yield from _enum(base)
+    elif isinstance(base, Forward):
+        yield _plain(f"{base.spelled};")
     elif base is found and not isinstance(base, Function):
         yield _plain(f"{base.spelled}{_comment(base.size)}")
 
@@ -104,8 +106,8 @@ class _Declaring:
             yield _plain(_noted(f"{indent}}}{named};", at, None, target.size))
             return
         declared = spell(target, member.name)
-        if member.bits is not None:
-            declared += f":{member.bits}"
+        if member.bits is not None:  # some compilers put the width into the name of the type, too
+            declared = f"{declared.replace(f':{member.bits} ', ' ', 1)}:{member.bits}"
         at = start + member.start
         text = _noted(f"{indent}{declared};", at, member.bits, target.size)
         yield Line(at // 8, at % 8, target.size, member.bits, member.name or None, target.spelled, False, text)
