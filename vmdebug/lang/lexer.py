@@ -5,6 +5,7 @@ scan() never fails: what is wrong becomes a token of kind ERROR, so that half a 
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from vmdebug.lang.escapes import unescape
 from vmdebug.lang.tokens import Kind, ShellText, State, Token
@@ -44,11 +45,10 @@ STATES = {
     State.ARGUMENT: rf"{BLANK}|{COMMENT}|{END}|(?P<PIPE>\|)|(?P<SHELL>!)|{OPEN}|{WORD}",
     State.SHELL: rf"{BLANK}|{COMMENT}|{END}|(?P<PIPE>\|)",
 }
-PATTERNS = {state: re.compile(pattern, re.VERBOSE) for state, pattern in STATES.items()}
-QUOTED = re.compile(r"""(["'])((?:\\.|(?!\1)[^\n\\])*)\1""")
-QUOTED_PART = re.compile(r"""'([^'\n]*)'|"((?:\\.|[^"\n\\])*)\"""")
-REST = re.compile(r"[^\n;]*")
-LINE = re.compile(r"[^\n]*")
+QUOTED = r"""(["'])((?:\\.|(?!\1)[^\n\\])*)\1"""
+QUOTED_PART = r"""'([^'\n]*)'|"((?:\\.|[^"\n\\])*)\""""
+REST = r"[^\n;]*"
+LINE = r"[^\n]*"
 
 FOLLOWING = {
     Kind.DCMD: State.ARGUMENT,
@@ -66,7 +66,7 @@ def scan(text: str, state: State = State.INITIAL) -> Iterator[Token]:
     """Every token of the text, comments and errors too; the last is an empty END."""
     at, outer = 0, State.ARGUMENT
     while at < len(text):
-        match = PATTERNS[state].match(text, at)
+        match = _pattern(state).match(text, at)
         if match is None:
             token = _error(text, at, state)
         elif match.lastgroup == "BLANK":
@@ -88,6 +88,12 @@ def scan(text: str, state: State = State.INITIAL) -> Iterator[Token]:
     yield Token(Kind.END, "", at, state)
 
 
+@cache
+def _pattern(state: State) -> re.Pattern[str]:
+    """What a token is in a state; made when a text first comes to the state."""
+    return re.compile(STATES[state], re.VERBOSE)
+
+
 def _token(kind: Kind, text: str, start: int, state: State) -> Token:
     if kind is Kind.WORD:
         return Token(kind, text, start, state, _unquote(text))
@@ -101,7 +107,7 @@ def _token(kind: Kind, text: str, start: int, state: State) -> Token:
 def _unquote(word: str) -> str:
     if "'" not in word and '"' not in word:
         return word
-    return QUOTED_PART.sub(lambda part: part[1] if part[1] is not None else unescape(part[2]), word)
+    return re.sub(QUOTED_PART, lambda part: part[1] if part[1] is not None else unescape(part[2]), word)
 
 
 def _shell(text: str, start: int, state: State) -> Token:
@@ -112,13 +118,13 @@ def _shell(text: str, start: int, state: State) -> Token:
     while text[at : at + 1] in (" ", "\t"):
         at += 1
     if text[at : at + 1] in ("'", '"'):
-        match = QUOTED.match(text, at)
+        match = re.compile(QUOTED).match(text, at)
         if match is None:
             return Token(Kind.ERROR, _line(text, start), start, state, "syntax error: quote unmatched")
         inner = match[2].replace("\\'", "'")
         command = unescape(inner) if match[1] == '"' else inner
         return Token(Kind.SHELL, text[start : match.end()], start, state, ShellText(command, True, feed))
-    rest = REST.match(text, at)
+    rest = re.compile(REST).match(text, at)
     command = rest[0] if rest else ""
     return Token(Kind.SHELL, text[start : at + len(command)], start, state, ShellText(command, False, feed))
 
@@ -133,5 +139,5 @@ def _error(text: str, at: int, state: State) -> Token:
 
 
 def _line(text: str, at: int) -> str:
-    match = LINE.match(text, at)
+    match = re.compile(LINE).match(text, at)
     return match[0] if match else ""
