@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SUBJECTS = ("startup", "reads", "opening")
+SUBJECTS = ("startup", "reads", "opening", "formats")
 
 
 def main(subjects: list[str]) -> int:
