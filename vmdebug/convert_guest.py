@@ -30,6 +30,7 @@ class Guest:
     """What goes into headers and notes. `uts` is empty strings where the guest is not Linux."""
 
     long_mode: bool
+    cpus: int
     notes: bytes
     vmcoreinfo: bytes
     uts: Sequence[bytes]
@@ -43,7 +44,7 @@ def describe(target: Target, text: bytes, cr3s: Mapping[int, int]) -> Guest:
         for vcpu in target.image.vcpus
     ]
     notes = cpu_notes(processors) + (note(OWNER.encode(), 0, text) if text else b"")
-    return Guest(long_mode, notes, text, find_uts(target, text, b"x86_64" if long_mode else b"i686"))
+    return Guest(long_mode, len(processors), notes, text, find_uts(target, text, b"x86_64" if long_mode else b"i686"))
 
 
 def kernel_roots(target: Target, text: bytes) -> Iterator[Gfn]:

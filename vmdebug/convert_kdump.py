@@ -34,6 +34,7 @@ SUB = {
 DESCRIPTOR = struct.Struct("<QIIQ")
 ZLIB, ZSTD = 1, 0x20
 KEPT_ZEROS = 30  # dump level: all kinds of pages but those of zeros may be missing
+MOST_IN_HEADER = (1 << 32) - 1  # the sub header has the true number
 MOST_PAGES = 1 << 36  # 256 TiB: the bitmaps of more would be larger than what they describe
 
 Compressed = bytes | None  # None for a page of zeros
@@ -74,17 +75,19 @@ def write(file: BinaryIO, memory: Memory, guest: Guest, codec: Codec, tick: Tick
     half = -(-end // (8 * PAGE_SIZE)) * PAGE_SIZE
     sub, sub_blocks = _sub_header(bits, memory, guest, end)
     bitmap_blocks = 2 * half // PAGE_SIZE
-    file.write(_header(bits, codec.flag, guest.uts, sub_blocks, bitmap_blocks, end).ljust(PAGE_SIZE, b"\0"))
+    file.write(
+        _header(bits, codec.flag, guest, (sub_blocks, bitmap_blocks, min(end, MOST_IN_HEADER))).ljust(PAGE_SIZE, b"\0")
+    )
     file.write(sub.ljust(sub_blocks * PAGE_SIZE, b"\0"))
     for bitmap in _bitmaps(memory, half):
         file.write(bitmap)
     _write_pages(file, memory, codec, tick)
 
 
-def _header(bits: int, flag: int, names: Sequence[bytes], sub_blocks: int, bitmap_blocks: int, end: int) -> bytes:
-    mapped = min(end, (1 << 32) - 1)
-    numbers = (flag, PAGE_SIZE, sub_blocks, bitmap_blocks, mapped, 0, 0, 0, 0, 1)
-    return HEAD.pack(b"KDUMP   ", VERSION, *names) + TAIL[bits].pack(0, 0, *numbers)
+def _header(bits: int, flag: int, guest: Guest, counts: tuple[int, int, int]) -> bytes:
+    """`counts`: blocks of the sub header and of the bitmaps, pages that the bitmaps cover."""
+    numbers = (flag, PAGE_SIZE, *counts, 0, 0, 0, 0, max(guest.cpus, 1))
+    return HEAD.pack(b"KDUMP   ", VERSION, *guest.uts) + TAIL[bits].pack(0, 0, *numbers)
 
 
 def _sub_header(bits: int, memory: Memory, guest: Guest, end: int) -> tuple[bytes, int]:
