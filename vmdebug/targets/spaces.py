@@ -19,6 +19,7 @@ from vmdebug.paging import Mode, Span, Step
 CACHED_PAGES = 1 << 14  # 64 MiB of guest memory
 CACHED_TABLES = 1 << 12
 LEAF_SHIFT = 21  # one table of 8-byte entries maps 2 MiB
+MANY = 1 << 16  # bytes from which on it is worth asking whether they lie in a large page
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,26 @@ class AddressSpace:
         parts = []
         end = vaddr + size
         while vaddr < end:
-            chunk = min(PAGE_SIZE - (vaddr & PAGE_MASK), end - vaddr)
-            parts.append(self.read(vaddr, chunk))
-            vaddr += chunk
+            part = self._read_large(vaddr, end) if end - vaddr > MANY else b""
+            if not part:
+                part = self.read(vaddr, min(PAGE_SIZE - (vaddr & PAGE_MASK), end - vaddr))
+            parts.append(part)
+            vaddr += len(part)
         return b"".join(parts)
+
+    def _read_large(self, vaddr: int, end: int) -> bytes:
+        """What one large page holds from an address on, in one piece; nothing where it is not one run of the image."""
+        mapping = self.translate(Vaddr(vaddr))
+        if mapping.size == PAGE_SIZE:
+            return b""
+        size = min(mapping.size - vaddr % mapping.size, end - vaddr)
+        pages = ((vaddr + size - 1) >> PAGE_SHIFT) - (vaddr >> PAGE_SHIFT) + 1
+        try:
+            if any(self.image.pfn_of(Gfn(mapping.gfn + at)) != mapping.pfn + at for at in range(1, pages)):
+                return b""
+            return self.image.read(mapping.paddr, size)
+        except (MfnUnknown, PageMissing):
+            return b""
 
     def _page(self, vaddr: int) -> tuple[Buffer, int]:
         gfn = self._frame(Vaddr(vaddr))

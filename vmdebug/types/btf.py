@@ -36,6 +36,7 @@ from vmdebug.types.model import (
 
 MAGIC, VERSION = 0xEB9F, 1
 HEADER = struct.Struct("<HBBI4I")
+WORD = struct.Struct("<I")
 MAX_BLOB = 256 << 20
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT = range(1, 12)
 FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(12, 20)
@@ -133,22 +134,22 @@ class Btf:
         return offsets
 
     @cached_property
-    def _names(self) -> list[int]:
-        """The name of each record, as an offset into the strings."""
-        words = self._words
-        return [words[at] for at in self._offsets]
+    def _names(self) -> bytes:
+        """The name of each record, as an offset into the strings of four bytes."""
+        return array("I", map(self._words.__getitem__, self._offsets)).tobytes()
 
     def _kind(self, index: int) -> int:
         return self._words[self._offsets[index] + 1] >> 24 & 0x7F
 
     def _indexes_named(self, offset: int) -> Iterator[int]:
-        at = -1
-        while True:
-            try:
-                at = self._names.index(offset, at + 1)
-            except ValueError:
-                return
-            yield at
+        wanted, names = WORD.pack(offset), self._names
+        at = names.find(wanted)
+        while at >= 0:
+            if at % WORD.size:
+                at = names.find(wanted, at + 1)
+                continue
+            yield at // WORD.size
+            at = names.find(wanted, at + WORD.size)
 
     def _string_offset(self, name: str) -> int | None:
         """Where a name lies among the strings: they hold each only once, a base's are not repeated."""
@@ -278,7 +279,7 @@ MAKERS: dict[int, Maker] = {
 }
 
 
-def _sections(name: str, data: bytes) -> tuple[Sequence[int], bytes]:
+def _sections(name: str, data: bytes) -> tuple["memoryview[int]", bytes]:
     """The type records as words, and the strings."""
     if len(data) < HEADER.size:
         raise BtfError(name, f"{len(data)} bytes are no header")
@@ -288,5 +289,5 @@ def _sections(name: str, data: bytes) -> tuple[Sequence[int], bytes]:
     types_end, text_end = length + type_at + type_size, length + text_at + text_size
     if max(types_end, text_end) > min(len(data), MAX_BLOB) or type_size % 4 or length < HEADER.size:
         raise BtfError(name, f"sections up to {max(types_end, text_end):#x} in {len(data):#x} bytes")
-    words = memoryview(data)[length + type_at : types_end].cast("I").tolist()
+    words = memoryview(data)[length + type_at : types_end].cast("I")
     return words, data[length + text_at : text_end]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vmdebug.guests.linux.modules import Modules
 
 KINDS = dict.fromkeys("tw", "FUNC") | dict.fromkeys("dbrvnsg", "OBJT")
+MAX_FOUND = 1 << 12  # names remembered
 PADDING = "__pfx_"  # names the bytes in front of a function, 6.2 and later
 
 
@@ -25,6 +26,7 @@ class KallsymsPart(Part):
         super().__init__("")
         self._kallsyms = kallsyms
         self._start = start
+        self._found: dict[str, Symbol | None] = {}
 
     @cached_property
     def all(self) -> list[Symbol]:
@@ -37,7 +39,14 @@ class KallsymsPart(Part):
         return self._kallsyms.address(numbers[0]) if numbers else 1 << 64
 
     def find(self, name: str) -> Symbol | None:
-        """The symbol of that name; of several the first global one, or the first."""
+        """The symbol of that name; of several the first global one, or the first. Dcmds ask for the same ones again."""
+        if name not in self._found:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Symbol | None:
         found = [self._symbol(number) for number in self._kallsyms.numbers(name)]
         return next((symbol for symbol in found if symbol.bind == "GLOB"), found[0] if found else None)
 
