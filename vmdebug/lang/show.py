@@ -1,5 +1,7 @@
 """How values become text in a session: names of addresses, numbers in the current radix."""
 
+from collections.abc import Callable
+
 from vmdebug.lang.numbers import show_number, signed
 from vmdebug.lang.settings import Settings
 from vmdebug.symbols.table import SymbolTable
@@ -8,10 +10,10 @@ from vmdebug.symbols.table import SymbolTable
 class SessionShow:
     """Show of dcmd.py over a session's settings and symbols."""
 
-    def __init__(self, settings: Settings, terminal: bool) -> None:
+    def __init__(self, settings: Settings, terminal: bool, symbols: Callable[[], SymbolTable]) -> None:
         self._settings = settings
         self._terminal = terminal
-        self.symbols = SymbolTable()
+        self._symbols = symbols
         self.in_shell = False  # the text goes into a shell's pipe
         self.piped = False
 
@@ -31,7 +33,7 @@ class SessionShow:
         return self.symbol_or_empty(address) or show_number(address, 16, prefix=True)
 
     def symbol_or_empty(self, address: int) -> str:
-        found = self.symbols.nearest(address, self._settings.distance)
+        found = self._symbols().nearest(address, self._settings.distance)
         if found is None:
             return ""
         symbol, private = found

@@ -50,8 +50,7 @@ class State:
         self._no_symbols = SymbolTable()
         self.registry = registry
         self.settings = settings
-        self.show = SessionShow(settings, terminal)
-        self.show.symbols = self.symbols
+        self.show = SessionShow(settings, terminal, lambda: self.symbols)
         self.variables = Variables(self._registers, lambda: self.dot, self._set_dot)
         self.dot = 0
         self.increment = 0
