@@ -1,0 +1,91 @@
+"""Timers that are armed: those of the timer wheel, in jiffies, and high-resolution ones, in nanoseconds of their clock.
+
+Each processor has wheels in `timer_bases` and clocks in `hrtimer_bases`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vmdebug.guests.linux.lists import BrokenList
+from vmdebug.guests.linux.trees import each_rbtree
+from vmdebug.guests.memory import read_word
+
+if TYPE_CHECKING:
+    from vmdebug.guests.linux.kernel import Linux
+    from vmdebug.types.typed import Typed
+
+WHEELS = {1: ("standard",), 2: ("standard", "deferrable"), 3: ("local", "global", "deferrable")}  # 3 since 6.9
+MAX_WHEELS, MAX_CLOCKS, MAX_TIMERS = 8, 16, 1 << 20
+CLOCKS = ("monotonic", "realtime", "boottime", "tai")
+WORD = 1 << 64
+
+
+@dataclass(frozen=True)
+class Timer:
+    """An armed timer. `left` is what remains until it expires, where the kernel's own time is known in its unit."""
+
+    address: int
+    cpu: int
+    base: str
+    unit: str
+    expires: int
+    left: int | None
+    function: int
+
+
+def each_wheel_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
+    """The timers on a processor's wheels."""
+    objects, read = linux.objects, linux.space.read
+    now = read_word(read, linux.address("jiffies")) if linux.names.find("jiffies") else None
+    size, count = objects.sizeof("struct timer_base"), wheels_of(linux)
+    for number in range(count):
+        base = objects.at("struct timer_base", linux.per_cpu.address("timer_bases", cpu) + number * size)
+        name = WHEELS[count][number] if count in WHEELS else str(number)
+        for address in _on_wheel(linux, base):
+            timer = objects.at("struct timer_list", address)
+            expires = int(timer["expires"])
+            left = None if now is None else signed(expires - now)
+            yield Timer(address, cpu, name, "jiffies", expires, left, int(timer["function"]))
+
+
+def wheels_of(linux: "Linux") -> int:
+    """How many wheels a processor has: as many as the variable has room for."""
+    symbol = linux.names.find("timer_bases")
+    size = symbol.size if symbol else 0
+    return min(max(size // linux.objects.sizeof("struct timer_base"), 1), MAX_WHEELS)
+
+
+def _on_wheel(linux: "Linux", base: "Typed") -> Iterator[int]:
+    offset = linux.objects.offsetof("struct timer_list", "entry")
+    for head in base["vectors"]:
+        yield from each_hashed(linux.space.read, int(head["first"]), offset)
+
+
+def each_hashed(read: Callable[[int, int], bytes], first: int, offset: int) -> Iterator[int]:
+    """What hangs on a `struct hlist_head`, by its own address; BrokenList where it leads back into itself."""
+    node, seen = first, set[int]()
+    while node:
+        if node in seen or len(seen) >= MAX_TIMERS:
+            raise BrokenList(first, f"after {len(seen)} elements: it leads back into itself at {node:#x}")
+        seen.add(node)
+        yield node - offset
+        node = read_word(read, node)
+
+
+def each_clock_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
+    """The high-resolution timers of a processor, by clock and by time."""
+    objects = linux.objects
+    base = objects.at("struct hrtimer_cpu_base", linux.per_cpu.address("hrtimer_bases", cpu))
+    for number, clock in enumerate(base["clock_base"][:MAX_CLOCKS]):
+        name = CLOCKS[number % len(CLOCKS)] + (" soft" if number >= len(CLOCKS) else "")
+        root = read_word(linux.space.read, int(clock.refer_("active")))  # an rb_root comes first in each version of it
+        for node in each_rbtree(linux, root):  # and an rb_node comes first in struct hrtimer
+            timer = objects.at("struct hrtimer", node)
+            yield Timer(node, cpu, name, "ns", int(timer["node.expires"]), None, int(timer["function"]))
+
+
+def signed(value: int) -> int:
+    """A difference of 64-bit numbers that wrap."""
+    value %= WORD
+    return value - WORD if value >= WORD // 2 else value
