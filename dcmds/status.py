@@ -3,15 +3,30 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from formats.frames import PAGE_SIZE, Paddr
+from formats.image import Image, PageState
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, Text, dcmd
 
+CHUNK = 1024  # pages read together
 NOUNS = {True: "domain crash dump", False: "virtual machine image"}
 
 
 @dataclass(frozen=True)
 class StatusRow:
-    """The guest as `::status` shows it."""
+    """What is debugged.
+
+    file: the image, as it was named
+    kind: domain crash dump, virtual machine image, or disk
+    bits: the width of the guest's pointers
+    guest: the kind of kernel that was found: illumos, linux, unknown
+    nodename: the guest's name, null where it is not known, as the next three
+    release: its operating system's release
+    version: its version
+    machine: its kind of machine
+    vcpus: how many have saved registers
+    extra: further lines by their labels
+    """
 
     file: str
     kind: str
@@ -61,7 +76,12 @@ def status(call: Call) -> Iterator[StatusRow]:
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact of the image or the guest, and what it rests on."""
+    """One fact of the image or the guest.
+
+    name: what
+    value: as it was found
+    evidence: what it rests on
+    """
 
     name: str
     value: Any
@@ -70,7 +90,7 @@ class Finding:
 
 @dcmd(
     "image",
-    flags=(Flag("v", "read every stored page and count those that hold only zeros"),),
+    flags=(Flag("v", "count the stored pages that hold only zeros, and show how the page cache serves"),),
     text=Text("{name:<16} {value:<40}  {evidence}"),
     row=Finding,
 )
@@ -89,8 +109,8 @@ def image(call: Call) -> Iterator[Finding]:
     for state, pages in held.tally().items():
         yield Finding(f"pages {state.value}", pages, f"{pages * 4} KiB")
     if "v" in call.flags:
-        zero = count_zero_pages(held)
-        yield Finding("pages all zero", zero, "every present page was read")
+        yield Finding("pages all zero", count_zero_pages(held), "every present page was read")
+        yield from each_of_cache(held)
     yield Finding("highest pfn", max(held.end - 1, 0), "last page of the image")
     yield Finding("vcpus", len(held.vcpus), "saved contexts")
     mode = call.target.mode
@@ -106,16 +126,24 @@ def image(call: Call) -> Iterator[Finding]:
         yield Finding("warning", warning, about.format)
 
 
-def count_zero_pages(held: Any) -> int:
-    """How many present pages hold only zeros; every one is read."""
-    from formats.frames import PAGE_SIZE, Pfn
-    from formats.image import PageState
+def count_zero_pages(held: Image) -> int:
+    """How many present pages hold only zeros; every one is read, many at a time."""
+    import numpy as np
 
-    empty = bytes(PAGE_SIZE)
     count = 0
     for run in held.runs():
-        if run.state is PageState.PRESENT:
-            for pfn in range(run.pfn, run.pfn + run.count):
-                buffer, start = held.locate(Pfn(pfn))
-                count += buffer[start : start + PAGE_SIZE] == empty
+        for pfn in range(run.pfn, run.pfn + run.count, CHUNK) if run.state is PageState.PRESENT else ():
+            pages = min(CHUNK, run.pfn + run.count - pfn)
+            words = np.frombuffer(held.read(Paddr(pfn * PAGE_SIZE), pages * PAGE_SIZE), dtype=np.uint64)
+            count += pages - int(words.reshape(pages, -1).any(axis=1).sum())
     return count
+
+
+def each_of_cache(held: Image) -> Iterator[Finding]:
+    """How well the cache of decompressed pages serves, where the format needs one."""
+    cache = held.cache
+    if cache is not None:
+        yield Finding("page cache", f"{cache.used} of {cache.limit} bytes", "decompressed pages kept")
+        yield Finding(
+            "page cache hits", f"{100 * cache.hit_rate:.1f} %", f"{cache.hits} of {cache.hits + cache.misses}"
+        )
