@@ -6,9 +6,10 @@ number in hex, branches as displacements with the target's name behind a tab.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from formats.lazy import dataclass
 
 MODES: Mapping[str, str] = {
     "amd64": "AMD64 and IA32e 64-bit disassembler",
