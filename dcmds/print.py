@@ -13,7 +13,7 @@ from vmdebug.errors import Abort, DebuggerError, NoTypes, ReadFailed
 from vmdebug.members import follow, read_pointer
 from vmdebug.session import Session
 from vmdebug.types.errors import UnknownType
-from vmdebug.types.model import Aggregate, Enum, Integer, Pointer, Type
+from vmdebug.types.model import Aggregate, Enum, Integer, Pointer, Type, Unknown
 from vmdebug.types.paths import Place, covering
 from vmdebug.types.plans import span
 from vmdebug.types.words import Words, take_name
@@ -136,7 +136,7 @@ def _type_at(call: Call) -> Type:
     if found is None or found[0].value != address:
         raise DebuggerError(f"no symbol information for {call.session.show.symbol(address)}")
     type_ = call.guest.types.type_of_symbol(found[0])
-    if type_ is None:
+    if type_ is None or isinstance(type_.resolve(), Unknown):
         shown = f"{call.session.show.symbol(address)} [{found[0].index}]"
         raise DebuggerError(f"no type data available for {shown}")
     return type_

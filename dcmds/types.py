@@ -145,8 +145,8 @@ def enum(call: Call) -> Iterator[Enumerator]:
     single bits are shown in hexadecimal, and a number of several bits by all their names.
 
     Examples:
-        ::enum kmutex_type_t
-        1::enum kmutex_type_t
+        ::enum xdf_state
+        1::enum xdf_state
     """
     found, name, rest = _find_enum(call)
     if len(rest) > 1 or (rest and call.address is not None):

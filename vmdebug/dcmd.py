@@ -405,7 +405,8 @@ def columns(row: type) -> Iterator[tuple[str, str]]:
     """The keys of a row's JSON, each with what its docstring says of it in a line `key: meaning`."""
     told = dict(COLUMN.findall(inspect.cleandoc(row.__doc__ or "")))
     for each in fields(row):
-        yield each.name.lower(), told.get(each.name, "")
+        if not each.name.startswith("_"):
+            yield each.name.lower(), told.get(each.name, "")
 
 
 def walker(

@@ -14,6 +14,7 @@ from vmdebug.symbols.table import Symbol as KernelSymbol
 from vmdebug.types.ctf import CtfModule, CtfTypes
 from vmdebug.types.ctf_container import Container
 from vmdebug.types.errors import CtfError, UnknownType
+from vmdebug.types.model import Forward
 
 BASE = """
 typedef unsigned int uint_t;
@@ -147,7 +148,8 @@ def test_a_declaration_is_completed_from_another_module():
 
     pointed = kernel.find("struct holder").find("p").type.target
 
-    assert pointed.resolve().size == 0
+    assert isinstance(pointed.resolve(), Forward)
+    assert pointed.size == 4
     assert pointed.complete() is kernel.find("third`struct later")
     assert kernel.find("struct later").size == 4
 
@@ -179,6 +181,8 @@ def test_a_damaged_module_is_noted_and_the_rest_works(pair):
     assert kernel.find("own_t").size == 56
     assert kernel.type_of_symbol(symbol("here", "broken")) is None
     assert kernel.problems == ["failed to load CTF data for broken: header needs 4 bytes, 3 are there"]
+    with pytest.raises(UnknownType, match=r"that name \(failed to load CTF data for broken: header needs"):
+        kernel.find("nothing")
     with pytest.raises(CtfError, match="header needs 4 bytes"):
         kernel.find("broken`own_t")
 

@@ -59,6 +59,9 @@ class CtfTypes(TypeSource):
     def each_name(self) -> Iterator[str]:
         return (name for container in self._containers() for name in container.each_name())
 
+    def excuse(self) -> str:
+        return self.problems[0] if self.problems else ""
+
     def type_of_symbol(self, symbol: KernelSymbol) -> Type | None:
         container = self._usable(symbol.module)
         return container.type_of(symbol.index) if container is not None else None

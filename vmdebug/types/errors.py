@@ -16,10 +16,14 @@ from vmdebug.errors import DebuggerError
 
 
 class UnknownType(DebuggerError):
-    def __init__(self, name: str, reason: str = "No type information available for that name") -> None:
-        super().__init__(f"failed to look up type {name}: {reason}")
+    """`because` is what may have kept the type from being found: data that could not be used."""
+
+    def __init__(
+        self, name: str, reason: str = "No type information available for that name", because: str = ""
+    ) -> None:
         self.name = name
-        self.reason = reason
+        self.reason = f"{reason} ({because})" if because else reason
+        super().__init__(f"failed to look up type {name}: {self.reason}")
 
 
 class UnknownMember(DebuggerError, AttributeError):

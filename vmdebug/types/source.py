@@ -52,6 +52,10 @@ class TypeSource(ABC):
         """The names of those types, as `find` takes them."""
         return (found.spelled for found in self.each())
 
+    def excuse(self) -> str:
+        """What may have kept a type from being found: data that could not be used; "" where all could."""
+        return ""
+
     def type_of_symbol(self, symbol: KernelSymbol) -> Type | None:
         """The type of the variable that the symbol names, if that is known."""
         return None
@@ -89,7 +93,7 @@ class TypeSource(ABC):
             module, _, plain[0] = plain[0].rpartition("`")
         found = self._lookup(tag, " ".join(plain), module or None)
         if found is None:
-            raise UnknownType(asked)
+            raise UnknownType(asked, because=self.excuse())
         for word in qualifiers:
             found = QUALIFIERS[word](known(found))
         return found
