@@ -110,6 +110,7 @@ def _sit(options: Options) -> int:
 def open_target(options: Options) -> tuple["Target", "Guest"]:
     """The image that the operands name, as a target, and the guest found in it."""
     from vmdebug.guests import find_guest
+    from vmdebug.symbols.file import SymbolFile
     from vmdebug.targets.target import Target
 
     if options.disk:
@@ -117,7 +118,11 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
     target = Target(_open_image(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
-    return target, find_guest(target)
+    names = SymbolFile(Path(options.symbols)) if options.symbols else None
+    guest = find_guest(target, names)
+    if names and guest.kind != "unknown":
+        complain(f"warning: {names.path} is not needed: the {guest.kind} guest in the image has its own symbols")
+    return target, guest
 
 
 def _open_image(options: Options) -> "Image":

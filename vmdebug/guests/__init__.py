@@ -15,13 +15,17 @@ from vmdebug.errors import DebuggerError, ImageError
 
 if TYPE_CHECKING:
     from vmdebug.guests.base import Guest
+    from vmdebug.symbols.file import SymbolFile
     from vmdebug.targets.target import Target
 
 KINDS = ("illumos", "linux")  # in the order in which they are tried
 
 
-def find_guest(target: "Target") -> "Guest":
-    """The kernel in an image; one that no kind recognises is Unknown, and knows why."""
+def find_guest(target: "Target", names: "SymbolFile | None" = None) -> "Guest":
+    """The kernel in an image; one that no kind recognises is Unknown, and knows why.
+
+    `names` is a file of the user's that gives symbols to a guest that is not recognised.
+    """
     reasons = []
     for kind in KINDS:
         try:
@@ -32,4 +36,4 @@ def find_guest(target: "Target") -> "Guest":
             return guest
     from vmdebug.guests.unknown import Unknown
 
-    return Unknown(target, reasons)
+    return Unknown(target, reasons, names)

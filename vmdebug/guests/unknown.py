@@ -1,14 +1,20 @@
 """A guest whose kernel nothing here recognises: registers, memory and page tables work, names do not."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from formats.image import Fact
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.base import Status
+from vmdebug.symbols.file import MovedPart, SymbolFile
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.target import Target
+from vmdebug.types.btf import Btf
+from vmdebug.types.btf_source import BtfTypes
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.unwind.frames import Frame, each_frame
+
+IMAGE_START, IMAGE_END = 0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_C000_0000  # where Linux puts its image
 
 
 class NoCpuStructures(DebuggerError):
@@ -22,16 +28,36 @@ class Unknown:
     kind = "unknown"
     modules: Sequence[str] = ()
 
-    def __init__(self, target: Target, reasons: Sequence[str]) -> None:
+    def __init__(self, target: Target, reasons: Sequence[str], names: SymbolFile | None = None) -> None:
         self.target = target
         self.reasons = "; ".join(reasons) or "no kind of guest is known"
         self.why = f"the guest is not recognised ({self.reasons})"
+        self.names = names
         self.symbols = SymbolTable(why=self.why)
         self.types: TypeSource = EmptyTypes(self.why)
+        if names:
+            self.symbols = SymbolTable(main=MovedPart(names.part, self.shift))
+            if names.btf:
+                self.types = BtfTypes(Btf(str(names.path), names.btf, pointer=target.word), lambda _: {}, {})
+
+    @cached_property
+    def shift(self) -> int:
+        """How far the kernel of the user's file was moved: the image's first page against the file's first symbol."""
+        first = self.names.part.find("_text") if self.names else None
+        if first is None or not IMAGE_START <= first.value < IMAGE_END:
+            return 0
+        try:
+            span = next(self.target.kernel.each_span(IMAGE_START, IMAGE_END), None)
+        except DebuggerError:
+            return 0
+        return span.start - first.value if span else 0
 
     @property
     def evidence(self) -> Sequence[Fact]:
-        return [Fact("guest", "unknown", self.why)]
+        facts = [Fact("guest", "unknown", self.why)]
+        if self.names:
+            facts.append(Fact("symbols", str(self.names.path), f"the user's file, moved by {self.shift:+#x}"))
+        return facts
 
     @property
     def registers(self) -> Mapping[str, int]:

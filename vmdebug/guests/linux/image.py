@@ -17,6 +17,7 @@ from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
 
 IMAGE_START, IMAGE_END = 0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_C000_0000
+HYPERVISOR_START, HYPERVISOR_END = 0xFFFF_8000_0000_0000, 0xFFFF_8800_0000_0000  # Linux leaves these to Xen
 MAX_CANDIDATES = 64  # pages that look like a root and are none: more than any image has shown
 MAX_READ_ONLY = 256 << 20  # of read-only data: many times what any kernel has
 
@@ -39,6 +40,9 @@ def find_image(target: Target) -> KernelImage:
     """The kernel that a vcpu's page tables map, or without registers those found in memory; NotLinux if none does."""
     if not target.image.vcpus:
         target.mode = MODES["4-level"]
+    for vcpu in target.image.vcpus:
+        if HYPERVISOR_START <= vcpu.registers.get("rip", 0) < HYPERVISOR_END:
+            raise NotLinux(f"not Linux: vcpu {vcpu.id} runs a Xen hypervisor, which --symbols xen-syms gives names to")
     if target.mode is None or not target.mode.canonical:
         raise NotLinux("not Linux for x86-64: vcpu 0 does not run in long mode")
     reasons = []
