@@ -7,6 +7,7 @@ from formats.frames import PAGE_SHIFT
 from vmdebug.dcmd import Call, Flag, Show, dcmd, walker
 from vmdebug.guests.linux.kernel import linux
 from vmdebug.guests.linux.memory import Counters, Use
+from vmdebug.guests.linux.vmalloc import each_vmalloc
 
 GUESTS = ("linux",)
 
@@ -82,3 +83,10 @@ def walk_page(call: Call) -> Iterator[int]:
     for zone in pages.zones:
         for pfn in range(zone.start, zone.start + zone.spanned):
             yield pages.address_of(pfn)
+
+
+@walker("vmalloc", guests=GUESTS)
+def walk_vmalloc(call: Call) -> Iterator[int]:
+    """walk the struct vmap_area of every area of the kernel's own virtual memory"""
+    for area in each_vmalloc(linux(call.guest)):
+        yield area.address
