@@ -14,7 +14,7 @@ from vmdebug.members import follow, read_pointer
 from vmdebug.session import Session
 from vmdebug.types.errors import UnknownType
 from vmdebug.types.model import Aggregate, Enum, Integer, Pointer, Type, Unknown
-from vmdebug.types.paths import Place, covering
+from vmdebug.types.paths import Follower, Place, covering
 from vmdebug.types.plans import span
 from vmdebug.types.words import Words, take_name
 
@@ -121,12 +121,19 @@ def _type_and_members(call: Call) -> tuple[Type, Words]:
     try:
         return call.guest.types.find(name), rest
     except (UnknownType, NoTypes) as err:
-        try:
-            if inferable:
-                return _type_at(call), call.args
-        except DebuggerError:
-            pass
+        if inferable and (found := _type_with(call, call.args[0])):
+            return found, call.args
         raise Abort(str(err)) from err
+
+
+def _type_with(call: Call, member: str) -> Type | None:
+    """The type of the variable at the address, if it has that member."""
+    try:
+        found = _type_at(call)
+        Follower(pointer=lambda place: 0, beyond=lambda error: None).follow(Place(found, 0), member)
+    except DebuggerError:
+        return None
+    return found
 
 
 def _type_at(call: Call) -> Type:

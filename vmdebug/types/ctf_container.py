@@ -18,6 +18,7 @@ from vmdebug.types.model import Function, Type, Unknown, Void
 ELF_STRINGS = 1 << 31  # of a string reference: the offset is one into the ELF string table
 MAX_NAME = 1024
 LABEL = struct.Struct("<II")
+REFERENCE = struct.Struct("=I")  # a string reference as an array of them keeps it
 TAGS = {layout.STRUCT: "struct", layout.UNION: "union", layout.ENUM: "enum"}
 ENCODING_BITS = struct.Struct("<H2x")
 
@@ -49,7 +50,7 @@ class Container:
         self._load_symbols = symbols
         self._find_parent = parent
         self._made: dict[int, Type] = {}
-        self.child = bool(self.header.parent) or self._records.refers_to_itself()
+        self.child = bool(self.header.parent or self._records.references & self.header.version.child)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -140,23 +141,28 @@ class Container:
         return SymbolMap(self.header, self._body, self._load_symbols())
 
     @cached_property
-    def _by_name(self) -> dict[int, list[int]]:
-        """The records of each name, by string reference."""
-        found: dict[int, list[int]] = {}
-        for number, name in enumerate(self._records.names):
-            if name:
-                found.setdefault(name, []).append(number)
-        return found
+    def _name_bytes(self) -> bytes:
+        """The records' names as they are kept, to be searched."""
+        return self._records.names.tobytes()
 
     def _named(self, name: str) -> list[int]:
-        """The records of that name. The strings are searched, which is quicker than reading every name."""
+        """The records of that name. Strings, then names are searched, which is quicker than an index of all."""
         if not name:
             return []
         pattern = re.compile(re.escape(name.encode()) + b"\0")
         start = self.header.strings
         own = [match.start() - start for match in pattern.finditer(self._body, start)]
         elf = [match.start() | ELF_STRINGS for match in pattern.finditer(self._elf_strings)]
-        return sorted(number for place in (*own, *elf) for number in self._by_name.get(place, ()))
+        return sorted(number for reference in (*own, *elf) if reference for number in self._bearing(reference))
+
+    def _bearing(self, reference: int) -> Iterator[int]:
+        """The records whose name is that string."""
+        wanted = REFERENCE.pack(reference)
+        at = self._name_bytes.find(wanted)
+        while at >= 0:
+            if at % REFERENCE.size == 0:
+                yield at // REFERENCE.size
+            at = self._name_bytes.find(wanted, at + 1)
 
     def _own(self, number: int) -> Type:
         return self.type((number + 1) | (self.header.version.child if self.child else 0))

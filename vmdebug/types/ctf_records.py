@@ -71,6 +71,7 @@ class Records:
         self.header = header
         self.version = header.version
         self.body = body
+        self.references = 0  # every type that a record refers to, or-ed: tells a child from a parent
         self.starts, self.names, self.kinds = self._index()
 
     def __len__(self) -> int:
@@ -78,12 +79,6 @@ class Records:
 
     def __getitem__(self, number: int) -> Record:
         return self._head(self.starts[number])
-
-    def refers_to_itself(self) -> bool:
-        """True if any type refers to one that is not the parent's, which a child's do."""
-        bit = self.version.child
-        each = (self[number] for number, kind in enumerate(self.kinds) if kind in layout.REFERRING)
-        return any(record.word & bit for record in each)
 
     def _head(self, at: int) -> Record:
         version = self.version
@@ -95,56 +90,68 @@ class Records:
         root = bool(info >> version.root_shift & 1)
         return Record(name, kind, root, info & version.length_mask, word, size, data)
 
-    def _index(self) -> tuple[Sequence[int], Sequence[int], bytes]:
+    def _index(self) -> "tuple[array[int], array[int], bytes]":
         """Where each record begins, its name and its kind."""
         version, body = self.version, self.body
         at, end = self.header.types, self.header.strings
         starts, names, kinds = array("I"), array("I"), bytearray()
-        unpack, size, sentinel = version.record.unpack_from, version.record.size, version.sentinel
-        shift, limit = version.kind_shift, version.child - 1
-        fixed = [size] * layout.KINDS
-        fixed[layout.INTEGER] = fixed[layout.FLOAT] = size + ENCODING.size
-        fixed[layout.ARRAY] = size + version.array.size
-        growing = frozenset([layout.FUNCTION, layout.STRUCT, layout.UNION, layout.ENUM])
+        unpack, size, shift = version.record.unpack_from, version.record.size, version.kind_shift
+        references, step = 0, self._steps()
         while at + size <= end:
             name, info, word = unpack(body, at)
             kind = info >> shift
-            if kind > layout.RESTRICT:
+            if kind >= layout.KINDS:
                 raise CtfError(self.module, f"type {len(starts) + 1} has the unknown kind {kind}")
             starts.append(at)
             names.append(name)
             kinds.append(kind)
-            if kind in growing or (word == sentinel and kind in layout.SIZED):
-                at = self._end(at, end)
-            else:
-                at += fixed[kind]
+            if kind in layout.REFERRING:
+                references |= word
+            at += step[kind](info, word, at)
         if at != end:
             raise CtfError(self.module, f"type {len(starts)} ends at {at:#x}, its section at {end:#x}")
-        if len(starts) > limit:
-            raise CtfError(self.module, f"{len(starts)} types are more than its version has numbers for ({limit})")
+        if len(starts) >= version.child:
+            raise CtfError(self.module, f"{len(starts)} types are more than its version has numbers for")
+        self.references = references
         return starts, names, bytes(kinds)
 
-    def _end(self, at: int, end: int) -> int:
-        """Where a record ends whose length its head says."""
-        if at + self.version.record.size + WIDE.size > end and self._is_wide(at):
-            return end + 1  # its size lies behind the section: refused by the caller
-        record, version = self._head(at), self.version
-        match record.kind:
-            case layout.STRUCT | layout.UNION:
-                return record.data + record.length * self.member_format(record)[0].size
-            case layout.ENUM:
-                return record.data + record.length * ENUMERATOR.size
-            case layout.FUNCTION:
-                count = record.length + (record.length & version.even_arguments)
-                return record.data + count * version.word.size
-            case layout.INTEGER | layout.FLOAT:
-                return record.data + ENCODING.size
-            case _:
-                return record.data + version.array.size
+    def _steps(self) -> list[Callable[[int, int, int], int]]:
+        """For each kind, how long a record is: from its info, its size or type, and its place."""
+        version, body, end = self.version, self.body, self.header.strings
+        size, word, mask, sentinel = version.record.size, version.word.size, version.length_mask, version.sentinel
+        small, large = version.member.size, version.large_member.size
+        threshold = version.large_from or 1 << 64
 
-    def _is_wide(self, at: int) -> bool:
-        _, info, word = self.version.record.unpack_from(self.body, at)
-        return word == self.version.sentinel and info >> self.version.kind_shift in layout.SIZED
+        def wide(at: int) -> int:
+            """The 64-bit size behind a record's head; one that lies behind the section makes the record too long."""
+            if at + size + WIDE.size > end:
+                return -1
+            high, low = WIDE.unpack_from(body, at + size)
+            return int(high) << 32 | int(low)
+
+        def sized(trailing: int) -> Callable[[int, int, int], int]:
+            whole = size + trailing
+            return lambda info, stated, at: whole if stated != sentinel else whole + WIDE.size
+
+        def members(info: int, stated: int, at: int) -> int:
+            if stated != sentinel:
+                return size + (info & mask) * (large if stated >= threshold else small)
+            stated = wide(at)
+            return size + WIDE.size + (info & mask) * (large if stated >= threshold else small)
+
+        def values(info: int, stated: int, at: int) -> int:
+            return size + (info & mask) * ENUMERATOR.size + (WIDE.size if stated == sentinel else 0)
+
+        def arguments(info: int, stated: int, at: int) -> int:
+            count = info & mask
+            return size + (count + (count & version.even_arguments)) * word
+
+        steps: list[Callable[[int, int, int], int]] = [lambda info, stated, at: size] * layout.KINDS
+        steps[layout.INTEGER] = steps[layout.FLOAT] = sized(ENCODING.size)
+        steps[layout.ARRAY], steps[layout.FUNCTION] = sized(version.array.size), arguments
+        steps[layout.STRUCT] = steps[layout.UNION] = members
+        steps[layout.ENUM] = values
+        return steps
 
     def member_format(self, record: Record) -> tuple[struct.Struct, bool]:
         """How the members of a structure are packed, and whether their offsets have two words."""
