@@ -232,5 +232,5 @@ def _joined_arrays(pfns: "NDArray[np.int64]", places: "NDArray[np.int64]") -> St
     starts = np.concatenate(([0], breaks))
     ends = np.concatenate((breaks - 1, [len(pfns) - 1]))
     return Stretches(
-        *(memoryview(np.ascontiguousarray(column)) for column in (pfns[starts], pfns[ends] + 1, places[starts]))
+        *(np.ascontiguousarray(column).data for column in (pfns[starts], pfns[ends] + 1, places[starts]))
     )
