@@ -9,11 +9,12 @@ Written by: scripts/kallsyms.c of Linux; read by kernel/kallsyms.c.
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
 
 from formats.lazy import dataclass
-from vmdebug.symbols.kallsyms_names import LONG, WORD, Names, find_names
+from vmdebug.symbols.kallsyms_names import LONG, WORD, BrokenNames, Names, find_names
 
 SIGNED = struct.Struct("<i")
 MAX_SYMBOL_SIZE = 1 << 16  # a symbol's size is a guess from its successor: not over a gap
@@ -102,10 +103,11 @@ class Kallsyms:
 def find_kallsyms(base: int, data: bytes, text: int, word: int = 8) -> Kallsyms | None:
     """The kallsyms in a run of memory whose `_text` or `_stext` is at `text`; None if there is none."""
     for names in find_names(base, data, word):
-        known = list(_numbers_of_text(names))
-        for addresses in _schemes(names, word):
-            if any(addresses.of(number) == text for number in known):
-                return Kallsyms(names, addresses, _sequence(names, addresses, word))
+        with suppress(BrokenNames):  # a copy that was partly overwritten; the whole one may follow
+            known = list(_numbers_of_text(names))
+            for addresses in _schemes(names, word):
+                if any(addresses.of(number) == text for number in known):
+                    return Kallsyms(names, addresses, _sequence(names, addresses, word))
     return None
 
 
@@ -126,18 +128,25 @@ def _schemes(names: Names, word: int) -> Iterator[Addresses]:
     longs = LONG if word == 8 else WORD
     before = names.count_at - word - _rounded(4 * count, word)
     for at in (before, names.count_at - word - 4 * count):
-        yield from _relative(data, at, names.count_at - word, longs)
-    yield _absolute(data, names.count_at - _rounded(word * count, word), longs)
+        if _lies_in(data, at, 4 * count) and _lies_in(data, names.count_at - word, word):
+            yield from _relative(data, at, names.count_at - word, longs)
     behind = names.index_end + (-(names.base + names.index_end)) % word
-    yield from _relative(data, behind, behind + _rounded(4 * count, word), longs)
+    base_at = behind + _rounded(4 * count, word)
+    if _lies_in(data, behind, 4 * count) and _lies_in(data, base_at, word):
+        yield from _relative(data, behind, base_at, longs)
     for at in (names.index_end, names.index_end + (-(names.base + names.index_end)) % 4):
-        yield _placed(data, at, names.base)
-    yield _absolute(data, behind, longs)
+        if _lies_in(data, at, 4 * count):
+            yield _placed(data, at, names.base)
+    for at in (names.count_at - _rounded(word * count, word), behind):
+        if _lies_in(data, at, word * count):
+            yield _absolute(data, at, longs)
+
+
+def _lies_in(data: bytes, at: int, size: int) -> bool:
+    return at >= 0 and at + size <= len(data)
 
 
 def _relative(data: bytes, at: int, base_at: int, longs: struct.Struct) -> Iterator[Addresses]:
-    if at < 0 or base_at + longs.size > len(data):
-        return
     base = int(longs.unpack_from(data, base_at)[0])
     mask = (1 << 8 * longs.size) - 1
 
@@ -176,6 +185,7 @@ def _sequence(names: Names, addresses: Addresses, word: int) -> int | None:
         behind_offsets + word,
         behind_offsets,
         addresses.at + 4 * count,
+        addresses.at + _rounded(word * count, word),
     ]
     return next((at for at in candidates if _is_sequence(names, at)), None)
 

@@ -7,7 +7,10 @@ Written by: scripts/kallsyms.c of Linux; read by kernel/kallsyms.c.
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import chain
+
+from formats.lazy import dataclass
+from vmdebug.errors import DebuggerError
 
 DIGITS = b"".join(b"%d\0" % digit for digit in range(10))
 TOKENS, DIGIT_TOKEN = 256, 0x30
@@ -16,8 +19,15 @@ GROUP = 256  # records between two markers
 MIN_GROUP, MAX_GROUP = 512, 51_200  # bytes that 256 records take
 MIN_SYMBOLS, MAX_SYMBOLS = 1_000, 4_000_000
 STRIDE = 16  # words between two looks for the markers in front of the table of sequences
+NEAR = 2 * STRIDE * GROUP * 3 // 4  # words of sequences that fewer markers than a stride may have: each is looked at
 
 U16S, WORD, LONG = struct.Struct("<256H"), struct.Struct("<I"), struct.Struct("<Q")
+
+
+class BrokenNames(DebuggerError):
+    def __init__(self, names: int, number: int) -> None:
+        super().__init__(f"the kallsyms names at {names:#x} are damaged: record {number} lies behind all of them")
+        self.number = number
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,13 @@ class Names:
     def record(self, number: int) -> tuple[int, int]:
         """Where the token codes of a record lie: offset and length."""
         at = self.names_at + self.markers[number // GROUP]
-        for _ in range(number % GROUP):
-            start, length = self._span(at)
-            at = start + length
-        return self._span(at)
+        try:
+            for _ in range(number % GROUP):
+                start, length = self._span(at)
+                at = start + length
+            return self._span(at)
+        except IndexError:
+            raise BrokenNames(self.base + self.names_at, number) from None
 
     def decode(self, at: int, length: int) -> bytes:
         """A record's text: the type letter, then the name."""
@@ -51,7 +64,10 @@ class Names:
     def each(self) -> Iterator[bytes]:
         """Every record's text in order."""
         at, data, tokens = self.names_at, self.data, self.tokens
-        for _ in range(self.count):
+        end = len(data) - 2
+        for number in range(self.count):
+            if at > end:
+                raise BrokenNames(self.base + self.names_at, number)
             length = data[at]
             at += 1
             if length & 0x80 and self.long_records:
@@ -145,7 +161,8 @@ def _markers(base: int, data: bytes, tokens_at: int) -> Iterator[tuple[int, Sequ
     end = tokens_at - tokens_at % 4 + (-base) % 4
     words = memoryview(data)[end % 4 : end].cast("I")
     low = max(len(words) - 3 * MAX_SYMBOLS // 4, 4)
-    for at in range(len(words) - 4, low, -STRIDE):
+    near = max(len(words) - NEAR, low)
+    for at in chain(range(len(words) - 4, near, -1), range(near, low, -STRIDE)):
         a, b, c, d = words[at - 3], words[at - 2], words[at - 1], words[at]
         if _steps(a, b) and _steps(b, c) and _steps(c, d):
             stop = at
