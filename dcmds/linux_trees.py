@@ -1,0 +1,73 @@
+"""Walkers of what a Linux kernel keeps things in: list_head hlist rbtree xarray radix idr maple."""
+
+from collections.abc import Iterator
+
+from vmdebug.dcmd import Call, walker
+from vmdebug.errors import DebuggerError
+from vmdebug.guests.linux.kernel import linux
+from vmdebug.guests.linux.lists import each_listed
+from vmdebug.guests.linux.timers import each_hashed
+from vmdebug.guests.linux.trees import each_maple, each_rbtree, each_xarray
+from vmdebug.guests.memory import read_word
+
+GUESTS = ("linux",)
+
+
+def start_of(call: Call) -> int:
+    """Where the walk begins."""
+    if call.address is None:
+        raise DebuggerError("walker requires starting address")
+    return call.address
+
+
+@walker("list_head", start="required", guests=GUESTS)
+def walk_list_head(call: Call) -> Iterator[int]:
+    """walk the nodes of a list, by the address of its head"""
+    yield from each_listed(linux(call.guest).space.read, start_of(call), 0)
+
+
+@walker("hlist", start="required", guests=GUESTS)
+def walk_hlist(call: Call) -> Iterator[int]:
+    """walk the nodes of a hash chain, by the address of its struct hlist_head"""
+    read = linux(call.guest).space.read
+    yield from each_hashed(read, read_word(read, start_of(call)), 0)
+
+
+@walker("rbtree", start="required", guests=GUESTS)
+def walk_rbtree(call: Call) -> Iterator[int]:
+    """walk the nodes of a red-black tree in order, by the address of its struct rb_root"""
+    kernel = linux(call.guest)
+    yield from each_rbtree(kernel, read_word(kernel.space.read, start_of(call)))
+
+
+@walker("xarray", start="required", guests=GUESTS)
+def walk_xarray(call: Call) -> Iterator[int]:
+    """walk the entries of an xarray, by its address"""
+    kernel = linux(call.guest)
+    head = start_of(call) + kernel.objects.offsetof("struct xarray", "xa_head")
+    for _, entry in each_xarray(kernel, read_word(kernel.space.read, head)):
+        yield entry
+
+
+@walker("radix", start="required", guests=GUESTS)
+def walk_radix(call: Call) -> Iterator[int]:
+    """walk the entries of a radix tree, which is an xarray since 4.20"""
+    return walk_xarray(call)
+
+
+@walker("idr", start="required", guests=GUESTS)
+def walk_idr(call: Call) -> Iterator[int]:
+    """walk the entries of a struct idr, by its address"""
+    kernel = linux(call.guest)
+    head = start_of(call) + kernel.objects.offsetof("struct idr", "idr_rt.xa_head")
+    for _, entry in each_xarray(kernel, read_word(kernel.space.read, head)):
+        yield entry
+
+
+@walker("maple", start="required", guests=GUESTS)
+def walk_maple(call: Call) -> Iterator[int]:
+    """walk the entries of a maple tree, by its address"""
+    kernel = linux(call.guest)
+    root = start_of(call) + kernel.objects.offsetof("struct maple_tree", "ma_root")
+    for _, _, entry in each_maple(kernel.space.read, read_word(kernel.space.read, root)):
+        yield entry
