@@ -1,8 +1,9 @@
 """How the user names an image: a file, `file@snapshot`, or `file@0xADDRESS` for a piece of raw memory."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from formats.lazy import dataclass
 
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}")
 

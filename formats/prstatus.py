@@ -5,7 +5,8 @@ Specified in: Linux include/linux/elfcore.h and arch/x86/include/asm/elf.h.
 """
 
 import struct
-from dataclasses import dataclass
+
+from formats.lazy import dataclass
 
 TYPE = 1
 OWNER = "CORE"

@@ -7,9 +7,10 @@ finds the last record of each. XBZRLE records change the page that was there bef
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
+
+from formats.lazy import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,8 @@ Specified in: target/i386/arch_dump.c of QEMU; Linux arch/x86/include/asm/elf.h.
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from formats.lazy import dataclass
 
 PRSTATUS64 = struct.Struct("<32xI76x27Q8x")
 PRSTATUS32 = struct.Struct("<24xI44x17I4x")

@@ -7,8 +7,10 @@ closest at or below. Equal addresses are ranked: a size, then a type, then not w
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
+
+from formats.lazy import dataclass
 
 
 @dataclass(frozen=True, slots=True)
