@@ -98,8 +98,13 @@ def find_layout(header: bytes, entries: bytes) -> Layout:
         for name in ("6.4", "7.1", "4.14"):
             entry = LAYOUTS[name].decode(raw)
             if (entry.sp_register, entry.sp_offset, entry.bp_register, entry.kind) == (RSP, 8, UNDEFINED, CALL):
-                return LAYOUTS[name]
+                return LAYOUTS["6.3" if name == "4.14" and _traps_signal(entries) else name]
     raise OrcError("ORC unwind data of no known layout")
+
+
+def _traps_signal(entries: bytes) -> bool:
+    """True if entries of traps carry the bit that 6.3 gave them: its first releases had no hash."""
+    return any(high & 0b11 and high & 0b100 for high in set(entries[ENTRY.size - 1 :: ENTRY.size]))
 
 
 @dataclass
