@@ -1,7 +1,14 @@
 """Linux, found in memory with nothing but the image.
 
     image     where the kernel lies: from a vcpu's page tables      names   its symbols and its modules' own
-    kernel    Linux: what every kind of guest answers
+    kernel    Linux: what every kind of guest answers               modules variables percpu   what names and types stand on
+    tasks stacks cpus log      processes, how they are unwound, processors, the kernel's messages
+    mm paths files             address spaces of processes, paths, open files and mounts
+    pages memory vmalloc       page descriptors and the direct map, what memory is used for, areas mapped piece by piece
+    slabs freelists            caches of objects, and which objects are free
+    interrupts timers workqueues   what calls the kernel now or later
+    lists trees                walks of what it keeps these in       whatis   what an address belongs to
+    xen                        the guest's side of Xen
 
 Layouts are recognised by what is in memory, never by a version. Knows no dcmd.
 """

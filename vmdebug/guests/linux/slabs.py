@@ -1,20 +1,17 @@
 """SLUB: the kernel's caches of objects, their slabs, and which objects are in use.
 
-A slab's own free list is in its descriptor. Objects that a processor took for itself count as used there: they are on
-the list of kmem_cache_cpu (until 6.19) or in sheaves (6.18 and later). A slab belongs to the cache that its descriptor
-names. Free lists may be obscured (CONFIG_SLAB_FREELIST_HARDENED): each link is then the next object's address, a random
-number of the cache and the link's own place, its bytes swapped in 5.7 and later, xored.
+A slab belongs to the cache that its descriptor names. What is free in it is told by `freelists`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SHIFT
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.errors import DebuggerError
+from vmdebug.guests.linux.freelists import FreeObjects
 from vmdebug.guests.linux.lists import each_listed
-from vmdebug.guests.memory import read_word
 from vmdebug.types.model import Type
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ OBJECTS_MASK, ORDER_SHIFT = 0xFFFF, 16  # of kmem_cache_order_objects.x
 MAX_ORDER = 11
 MAX_CACHES = 1 << 16
 MAX_PARTIAL = 1 << 16
-MAX_SHEAF = 1 << 12
 MAX_NODES = 64
 
 
@@ -208,92 +204,10 @@ class Cache:
     def free_in(self, slab: Slab) -> set[int]:
         """The objects of a slab that are free, wherever they are kept."""
         places = set(self.each_object(slab))
-        listed = self._listed(int(self._slabs.descriptor(slab.descriptor)["freelist"]), places)
-        return listed | (places & self.kept)
+        first = int(self._slabs.descriptor(slab.descriptor)["freelist"])
+        return self.free.listed(first, places) | (places & self.free.kept)
 
     @cached_property
-    def kept(self) -> set[int]:
-        """Free objects that processors keep for themselves."""
-        return self._on_cpus() if "cpu_slab" in self.struct else self._in_sheaves()
-
-    def _on_cpus(self) -> set[int]:
-        found: set[int] = set()
-        for cpu in self._linux.per_cpu.cpus:
-            own = self._linux.objects.at(
-                "struct kmem_cache_cpu", self._linux.per_cpu.moved(int(self.struct["cpu_slab"]), cpu)
-            )
-            slab = self.slab_at(int(own["slab" if "slab" in own else "page"]))
-            if slab:
-                found |= self._listed(int(own["freelist"]), set(self.each_object(slab)))
-        return found | (self._in_sheaves() if "cpu_sheaves" in self.struct else set())
-
-    def _in_sheaves(self) -> set[int]:
-        """Objects in the processors' sheaves and in the nodes' full ones."""
-        found: set[int] = set()
-        for sheaf in self._each_sheaf():
-            count = int(sheaf["size"])
-            if 0 < count <= MAX_SHEAF:
-                found.update(int(each) for each in self._pointers(sheaf, count))
-        return found
-
-    def _pointers(self, sheaf: "Typed", count: int) -> Iterator[int]:
-        start = sheaf.address_ + self._linux.objects.offsetof("struct slab_sheaf", "objects")
-        yield from map(int, self._linux.objects.array("unsigned long", start, count))
-
-    def _each_sheaf(self) -> Iterator["Typed"]:
-        if not int(self.struct["sheaf_capacity"]):
-            return
-        objects = self._linux.objects
-        for cpu in self._linux.per_cpu.cpus:
-            own = objects.at(
-                "struct slub_percpu_sheaves", self._linux.per_cpu.moved(int(self.struct["cpu_sheaves"]), cpu)
-            )
-            yield from (own[name].deref() for name in ("main", "spare", "rcu_free") if own[name])
-        for barn in self._barns():
-            head = int(barn.refer_("sheaves_full"))
-            for address in self._linux.each_listed(head, "struct slab_sheaf", "barn_list", MAX_PARTIAL):
-                yield objects.at("struct slab_sheaf", address)
-
-    def _barns(self) -> Iterator["Typed"]:
-        if "per_node" not in self.struct:
-            found = (getattr(node, "barn", None) for node in self.nodes)
-            yield from (barn.deref() for barn in found if barn)
-            return
-        for number in range(len(self.nodes)):
-            barn = self.struct["per_node"].at(number)["barn"]
-            if barn:
-                yield barn.deref()
-
-    def _listed(self, first: int, places: set[int]) -> set[int]:
-        """The objects on a free list; empty where the list leads out of the slab under every way to read it."""
-        for reading in self._readings:
-            found = self._follow(first, places, reading)
-            if found is not None:
-                return found
-        return set()
-
-    def _follow(self, first: int, places: set[int], reading: Callable[[int, int], int]) -> set[int] | None:
-        found: set[int] = set()
-        offset, read = int(self.struct["offset"]), self._linux.space.read
-        while first:
-            if first not in places or first in found:
-                return None
-            found.add(first)
-            try:
-                first = reading(read_word(read, first + offset), first + offset)
-            except ReadFailed:
-                return found
-        return found
-
-    @cached_property
-    def _readings(self) -> Sequence[Callable[[int, int], int]]:
-        """The ways in which this kernel may store a link: of the word and of the place that it is stored at."""
-        if "random" not in self.struct:
-            return [lambda word, _: word]
-        key = int(self.struct["random"])
-        return [lambda word, place: word ^ key ^ swapped(place), lambda word, place: word ^ key ^ place]
-
-
-def swapped(word: int) -> int:
-    """A 64-bit word with its bytes in the opposite order."""
-    return int.from_bytes(word.to_bytes(8, "little"), "big")
+    def free(self) -> FreeObjects:
+        """The free objects on lists."""
+        return FreeObjects(self._linux, self)
