@@ -1,7 +1,8 @@
 """Linux, found in memory with nothing but the image.
 
     image     where the kernel lies: from a vcpu's page tables      names   its symbols and its modules' own
-    kernel    Linux: what every kind of guest answers               modules variables percpu   what names and types stand on
+    kernel    Linux: what every kind of guest answers
+    modules variables percpu   loaded modules, types of variables, per-CPU places
     tasks stacks cpus log      processes, how they are unwound, processors, the kernel's messages
     mm paths files             address spaces of processes, paths, open files and mounts
     pages memory vmalloc       page descriptors and the direct map, what memory is used for, areas mapped piece by piece
