@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from vmdebug.dcmd import Call, walker
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.kernel import linux
-from vmdebug.guests.linux.lists import each_listed
-from vmdebug.guests.linux.timers import each_hashed
+from vmdebug.guests.linux.lists import each_hashed, each_listed
 from vmdebug.guests.linux.trees import each_maple, each_rbtree, each_xarray
 from vmdebug.guests.memory import read_word
 

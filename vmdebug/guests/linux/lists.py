@@ -34,3 +34,17 @@ def each_listed(read: Read, head: int, offset: int, limit: int = MAX_LIST) -> It
             raise BrokenList(head, f"after {len(seen) - 1} elements: {err}") from err
     if node != head:
         raise BrokenList(head, f"after {len(seen) - 1} elements: it leads back into itself at {node:#x}")
+
+
+def each_hashed(read: Read, first: int, offset: int, limit: int = MAX_LIST) -> Iterator[int]:
+    """What hangs on a `struct hlist_head`, by its own address; BrokenList where it leads back into itself.
+
+    `first` is the value of the head, `offset` where in each element its hlist_node lies.
+    """
+    node, seen = first, set[int]()
+    while node:
+        if node in seen or len(seen) >= limit:
+            raise BrokenList(first, f"after {len(seen)} elements: it comes back, or goes on, at {node:#x}")
+        seen.add(node)
+        yield node - offset
+        node = read_word(read, node)

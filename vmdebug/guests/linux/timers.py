@@ -3,11 +3,11 @@
 Each processor has wheels in `timer_bases` and clocks in `hrtimer_bases`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vmdebug.guests.linux.lists import BrokenList
+from vmdebug.guests.linux.lists import each_hashed
 from vmdebug.guests.linux.trees import each_rbtree
 from vmdebug.guests.memory import read_word
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vmdebug.types.typed import Typed
 
 WHEELS = {1: ("standard",), 2: ("standard", "deferrable"), 3: ("local", "global", "deferrable")}  # 3 since 6.9
-MAX_WHEELS, MAX_CLOCKS, MAX_TIMERS = 8, 16, 1 << 20
+MAX_WHEELS, MAX_CLOCKS = 8, 16
 CLOCKS = ("monotonic", "realtime", "boottime", "tai")
 WORD = 1 << 64
 
@@ -60,17 +60,6 @@ def _on_wheel(linux: "Linux", base: "Typed") -> Iterator[int]:
     offset = linux.objects.offsetof("struct timer_list", "entry")
     for head in base["vectors"]:
         yield from each_hashed(linux.space.read, int(head["first"]), offset)
-
-
-def each_hashed(read: Callable[[int, int], bytes], first: int, offset: int) -> Iterator[int]:
-    """What hangs on a `struct hlist_head`, by its own address; BrokenList where it leads back into itself."""
-    node, seen = first, set[int]()
-    while node:
-        if node in seen or len(seen) >= MAX_TIMERS:
-            raise BrokenList(first, f"after {len(seen)} elements: it leads back into itself at {node:#x}")
-        seen.add(node)
-        yield node - offset
-        node = read_word(read, node)
 
 
 def each_clock_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
