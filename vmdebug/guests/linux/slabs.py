@@ -22,7 +22,7 @@ OBJECTS_MASK, ORDER_SHIFT = 0xFFFF, 16  # of kmem_cache_order_objects.x
 MAX_ORDER = 11
 MAX_CACHES = 1 << 16
 MAX_PARTIAL = 1 << 16
-MAX_NODES = 64
+MAX_NODES = 1024
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Cache:
     @cached_property
     def nodes(self) -> Sequence["Typed"]:
         """The struct kmem_cache_node of every node. The array is declared longer than it is."""
-        count = min(len({zone.node for zone in self._pages.zones}) or 1, MAX_NODES)
+        count = min(max((zone.node for zone in self._pages.zones), default=0) + 1, MAX_NODES)
         if "per_node" in self.struct:  # since 7.1
             found = [self.struct["per_node"].at(number)["node"] for number in range(count)]
         else:
