@@ -73,6 +73,7 @@ class _Declaring:
 
     def __init__(self) -> None:
         self._left = MAX_LINES
+        self._open: set[Type] = set()  # structures around; none truly contains itself
 
     def whole(self, base: Aggregate) -> Iterator[Line]:
         yield _plain(f"{base.spelled} {{{_comment(base.size)}", base.size)
@@ -96,12 +97,14 @@ class _Declaring:
 
     def _member(self, member: Member, indent: str, start: int, depth: int) -> Iterator[Line]:
         target = member.type
-        if isinstance(target, Aggregate) and not target.name and depth < MAX_CHAIN:
+        if isinstance(target, Aggregate) and not target.name and depth < MAX_CHAIN and target not in self._open:
+            self._open.add(target)
             at = start + member.start
             yield Line(
                 at // 8, 0, target.size, None, member.name or None, target.tag, False, f"{indent}{target.tag} {{"
             )
             yield from self._members(target, indent + TAB, at, depth + 1)
+            self._open.remove(target)
             named = f" {member.name}" if member.name else ""
             yield _plain(_noted(f"{indent}}}{named};", at, None, target.size))
             return

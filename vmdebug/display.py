@@ -31,7 +31,7 @@ Symbol = Callable[[int], str]
 MAX_DEPTH = 64
 MAX_WINDOW = 1 << 20
 MAX_STRING = 255  # characters shown of what a char * points to
-MAX_NODES = 1 << 19
+MAX_NODES = 1 << 18
 FIRST_CHARACTERS = 8  # of a char array: are they printable?
 POINTERS_WITHOUT_TEXT = "caddr_t"
 HOLE = "<<HOLE>>"
@@ -120,6 +120,7 @@ class Display:
     symbol: Symbol
     strings: Read
     _left: int = field(default=MAX_NODES, init=False)
+    _open: set[Type] = field(default_factory=set, init=False)  # structures around; none truly contains itself
 
     def tree(self, place: Place, root: Node) -> Node:
         """Fill the tree under a root that was made for a place."""
@@ -163,10 +164,11 @@ class Display:
         if textual is not None:
             node.text = node.json = textual
             return
-        if depth >= min(self.style.depth, MAX_DEPTH):
+        if depth >= min(self.style.depth, MAX_DEPTH) or base in self._open:
             node.text = "{ ... }"
             return
         node.parts = []
+        self._open.add(base)
         for member in base.members:
             start = 8 * node.address + node.bit + member.start
             place = Place(member.type, start // 8, start % 8, member.bits)
@@ -176,6 +178,7 @@ class Display:
             self._guarded(node, child, place, depth + 1)
         if isinstance(base, Struct):
             self._add_holes(node, base, 8 * (node.address + base.size))
+        self._open.remove(base)
 
     def _guarded(self, node: Node, child: Node, place: Place, depth: int) -> None:
         try:

@@ -13,6 +13,7 @@ from vmdebug.types.errors import TypeLoop, TypeTooLarge, UnknownMember
 
 MAX_CHAIN = 64  # typedefs and qualifiers, arrays of arrays, anonymous members inside each other
 MAX_SIZE = 1 << 40
+MAX_BITS, MAX_ENUM = 128, 8  # the widest integer, the bytes of the widest enum
 MAX_MEMBERS = 1 << 16  # that one structure shows, those of its anonymous members included
 
 Reference = Callable[[], "Type"]
@@ -92,7 +93,7 @@ class Integer(Sized):
         module: str = "",
     ) -> None:
         super().__init__(name, size, module=module)
-        self.bits = 8 * size if bits is None else bits
+        self.bits = min(8 * size if bits is None else bits, MAX_BITS)
         self.signed = signed
         self.char = char
         self.boolean = boolean
@@ -312,7 +313,7 @@ class Enum(Sized):
         self, name: str, size: int, load: Callable[[], Sequence[tuple[str, int]]], *, signed: bool = True,
         module: str = "",
     ) -> None:  # fmt: skip
-        super().__init__(name, size, module=module)
+        super().__init__(name, min(size, MAX_ENUM), module=module)
         self.signed = signed
         self._load = load
 
