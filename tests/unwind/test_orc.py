@@ -199,7 +199,10 @@ def test_any_stack_ends(words, version, name):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(data=st.binary(min_size=60, max_size=60), places=st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=10, max_size=10))  # fmt: skip
+@given(
+    data=st.binary(min_size=60, max_size=60),
+    places=st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=10, max_size=10),
+)
 def test_any_table_gives_an_entry_or_none(data, places):
     for layout in LAYOUTS.values():
         orc = OrcTable(TABLE, struct.pack("<10i", *places), data, layout)

@@ -176,7 +176,7 @@ class Btf:
         word = self._words[at]
         bits, shift, encoding = word & 0xFF, word >> 16 & 0xFF, word >> 24 & 0xF
         char = bool(encoding & CHAR) or name in ("char", "signed char")
-        signed = bool(encoding & SIGNED) or char
+        signed = bool(encoding & SIGNED) or (char and not name.startswith("unsigned"))
         return Integer(
             name, size, bits=bits, signed=signed, char=char, boolean=bool(encoding & BOOL), shift=shift,
             module=self.name,

@@ -26,12 +26,13 @@ def each_listed(read: Read, head: int, offset: int, limit: int = MAX_LIST) -> It
     while node not in seen:
         if len(seen) > limit:
             raise BrokenList(head, f"after {limit} elements: it goes on")
-        seen.add(node)
-        yield node - offset
         try:
-            node = read_word(read, node)
+            following = read_word(read, node)
         except ReadFailed as err:
             raise BrokenList(head, f"after {len(seen) - 1} elements: {err}") from err
+        seen.add(node)
+        yield node - offset
+        node = following
     if node != head:
         raise BrokenList(head, f"after {len(seen) - 1} elements: it leads back into itself at {node:#x}")
 

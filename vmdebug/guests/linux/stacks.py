@@ -74,6 +74,8 @@ class Stacks:
         if not task.stack:
             raise NoStack(task, "it has ended")
         vcpu = self.running_on(task)
+        if vcpu is not None and not vcpu.registers.get("rip", 0) >> 63:
+            raise NoStack(task, "it runs its program")
         if vcpu is not None:
             return self.of_vcpu(vcpu)
         return self._unwind(self._sleeping(task))
