@@ -7,6 +7,7 @@ import pytest
 
 from formats import open_image
 from formats.frames import Vaddr
+from tests.overlay import Overlay
 from vmdebug.guests.linux import find
 from vmdebug.guests.linux.virtio import NoVirtio, each_device, each_queue, read_device
 from vmdebug.guests.linux.vring import BadQueue, NotSupported, Queues
@@ -33,29 +34,6 @@ def named(linux):
         for device in each_device(linux)
         for queue in map(Queues(linux).read, each_queue(linux, device))
     }
-
-
-class Overlay:
-    """A guest some of whose memory reads as a test wants it."""
-
-    def __init__(self, linux, monkeypatch):
-        self.linux = linux
-        self.changes = {}
-        self.read_image = linux.space.read
-        monkeypatch.setattr(linux.space, "read", self.read)
-
-    def read(self, vaddr, size):
-        data = bytearray(self.read_image(vaddr, size))
-        for at, new in self.changes.items():
-            for number, byte in enumerate(new, at - vaddr):
-                if 0 <= number < size:
-                    data[number] = byte
-        return bytes(data)
-
-    def put(self, kind, address, member, value):
-        objects = self.linux.objects
-        size = next(each.type.size for each in objects.find(kind).resolve().members if each.name == member)
-        self.changes[address + objects.offsetof(kind, member)] = value.to_bytes(size, "little")
 
 
 @pytest.mark.parametrize("name", IMAGES)
