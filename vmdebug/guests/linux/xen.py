@@ -27,6 +27,7 @@ MAX_CHANNELS = 131_072
 FIFO_PENDING, FIFO_MASKED = 1 << 31, 1 << 30
 WORDS_PER_PAGE = 1024
 PENDING_AT, MASK_AT, LEVELS_END = 2048, 2560, 4096  # of shared_info, 64-bit layout
+LEVELS_CHANNELS = 4096
 
 
 class NotOnXen(DebuggerError):
@@ -116,6 +117,8 @@ class EventChannels:
         return bool(word & FIFO_PENDING), bool(word & FIFO_MASKED)
 
     def _level_bits(self, port: int) -> tuple[bool, bool]:
+        if port >= LEVELS_CHANNELS:
+            raise DebuggerError(f"port {port} has no bits: two levels have {LEVELS_CHANNELS}")
         byte, bit = PENDING_AT + port // 8, 1 << port % 8
         shared = self._shared_info
         return bool(shared[byte] & bit), bool(shared[byte + MASK_AT - PENDING_AT] & bit)
