@@ -1,4 +1,4 @@
-"""Commands that run commands or compute: ::eval ::map ::grep ::head ::echo ::walk."""
+"""Commands that run commands or compute: ::eval ::map ::grep ::echo ::walk."""
 
 from collections.abc import Iterable, Iterator
 from typing import cast
@@ -11,7 +11,6 @@ from vmdebug.lang.pipeline import OK, Reported
 from vmdebug.session import Session
 
 BUILT_IN = True
-HEAD = 10
 
 
 @dataclass(frozen=True)
@@ -130,37 +129,6 @@ def walk(call: Call) -> Iterator[Address]:
         if len(words) == 2:
             call.bind(words[1], address)
         yield Address(Vaddr(address))
-
-
-@dcmd("head", synopsis="[-num | -n num]", raw=True, stream=True, row=Address, text=Text("{address:x}"))
-def head(call: Call) -> Iterator[Address]:
-    """limit number of elements in pipe
-
-    Passes on the first elements, 10 or as many as the number says (decimal); the stages before it are stopped then.
-
-    Example:
-        ::echo 1 | ::head -5
-    """
-    wanted = _head_count(call)
-    if wanted == 0:
-        return
-    for address in call.addresses_in(call.upstream):
-        yield Address(Vaddr(address))
-        wanted -= 1
-        if not wanted:
-            return
-
-
-def _head_count(call: Call) -> int:
-    words = list(each_word(call.args))
-    if not words:
-        return HEAD
-    if len(words) == 2 and words[0] == "-n":
-        words = [words[1]]
-    text = words[0].removeprefix("-n").removeprefix("-")
-    if len(words) != 1 or not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise call.usage()
-    return int(text)
 
 
 def _one_text(call: Call) -> str:

@@ -190,7 +190,7 @@ def _printed(call: Call, style: Style, found: Type, member: str | int) -> Iterat
         Layout(style, label.removesuffix("[0]"), "->") if place.arrow and _is_aggregate(place) else Layout(style, label)
     )
     try:
-        if not call.piped:
+        if not call.piped or call.kept:
             display.tree(place, root)
         value = _value(style, place, memory)
     except DebuggerError as err:

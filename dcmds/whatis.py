@@ -45,7 +45,7 @@ def whatis(call: Call) -> Iterator[WhatisRow]:
     Example:
         fffffffffbc4b7f0::whatis
     """
-    if call.piped:
+    if call.piped and not call.kept:
         raise Abort("whatis: cannot be output into a pipe")
     rows = list(_each_row(call, list(dict.fromkeys(call.addresses))))
     if "k" in call.flags:

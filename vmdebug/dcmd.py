@@ -124,6 +124,7 @@ class Dcmd:
     repeats: bool = False
     stream: bool = False
     built_in: bool = False
+    passes: bool = False
 
     @property
     def usage(self) -> str:
@@ -162,8 +163,10 @@ class Call:
     args: Sequence[str | int] = ()
     count: int | None = None
     piped: bool = False  # the rows go into another stage
+    kept: bool = False  # that takes them whole, not only their addresses
     from_pipe: bool = False  # the address came from another stage
     upstream: Iterator[Row] = field(default_factory=lambda: iter(()))  # for a `stream` dcmd, the rows before it
+    origin: Dcmd | None = None  # for a `stream` dcmd, what made those rows; None behind a shell command
     text: Text | Lines | None = None  # set before the first row: how this call's rows are printed
     first: bool = True  # of the calls that a count or a pipe makes
     left: tuple[int, int] | None = field(default=None, init=False)  # what leave_dot() was told
@@ -360,6 +363,7 @@ def dcmd(
     raw: bool = False,
     repeats: bool = False,
     stream: bool = False,
+    passes: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Callable[[Call], Iterator[Row] | None]], Callable[[Call], Iterator[Row] | None]]:
     """Register the function as a dcmd of that name; several names are several ways to call it.
@@ -368,6 +372,7 @@ def dcmd(
 
     whole      once, with all addresses
     stream     once, with the rows of the stage before in `call.upstream`, as they come; it may stop asking
+    passes     with that, and gives of those rows: they are printed, and named in JSON, as by the dcmd that made them
     repeats    it obeys `call.count` by itself
     raw        it reads its words by itself, too
     """
@@ -394,6 +399,7 @@ def dcmd(
                 repeats or raw,
                 stream,
                 bool(run.__globals__.get("BUILT_IN")),
+                passes,
             )
             registry.add(entry)
         return run

@@ -164,7 +164,7 @@ def to_json(value: Any, hint: Any) -> Any:
     if isinstance(value, Enum):
         return value.name.lower()
     if isinstance(value, int):
-        return f"0x{value:x}" if _in_hex(hint) else value
+        return f"0x{value:x}" if holds_addresses(hint) else value
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -178,7 +178,8 @@ def to_json(value: Any, hint: Any) -> Any:
     return [to_json(each, inner) for each in value] if isinstance(value, Iterable) else str(value)
 
 
-def _in_hex(hint: Any) -> bool:
+def holds_addresses(hint: Any) -> bool:
+    """True for a type whose numbers are shown in hex."""
     return hint in IN_HEX or any(each in IN_HEX for each in _alternatives(hint))
 
 

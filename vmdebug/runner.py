@@ -225,10 +225,11 @@ class Runner(State):
             rest = bound[len(dcmds) + 1 :]
             if dcmds and items is None and not rest:
                 self.frames[-1].last = dcmds
+            entry = None
             if dcmds:
                 pipeline = Pipeline(self, dcmds, address, count)
                 items = pipeline.items() if items is None else pipeline.feed(items)
-            entry = dcmds[-1].entry if dcmds else None
+                entry = pipeline.shown
             if pipe is None or not rest:
                 self._finish(entry, items, pipe if isinstance(pipe, ShellText) else None)
                 return
@@ -239,7 +240,8 @@ class Runner(State):
     def _run_bound(
         self, stages: Sequence[Bound], address: int | None, count: int | None, pipe: ShellText | None
     ) -> None:
-        self._finish(stages[-1].entry, Pipeline(self, stages, address, count).items(), pipe)
+        pipeline = Pipeline(self, stages, address, count)
+        self._finish(pipeline.shown, pipeline.items(), pipe)
 
     def _finish(self, entry: Dcmd | None, items: Iterator[Item] | None, pipe: ShellText | None) -> None:
         """The end of a pipeline: printed, collected, or handed to a shell command."""

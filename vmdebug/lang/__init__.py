@@ -11,6 +11,8 @@ formats           / \\ ? @ = at work: pieces of output for the letters of a form
 memory            the match letters, and the write letters, which are refused
 flags             the words of a call as flags and arguments
 variables         > and < : named values, registers, dot
+rowkeys           rows by the keys of their JSON
+conditions        what ::where asks of a row
 settings          what -o and ::set change
 aliases           names that $< knows without a file
 pipeline          stages: what runs, with which dot, and what flows on

@@ -73,6 +73,12 @@ class Pipeline:
         self._stopped = False
         self._failure = OK  # the status that ended the pipeline
         self._ends: dict[int, tuple[int, int, int, int]] = {}  # of each stage: dot, increment, &, status
+        self._origin = _origin(stages, len(stages))
+
+    @property
+    def shown(self) -> Dcmd:
+        """The dcmd that says how the rows at the end are printed, and names them in JSON."""
+        return self._stages[self._origin or 0].entry
 
     def items(self) -> Iterator[Item]:
         """What the last stage yields; when it is done, dot is where the last stage left it."""
@@ -144,6 +150,8 @@ class Pipeline:
 
         call = self._call(number, None, [])
         call.from_pipe, call.upstream = True, upstream()
+        origin = _origin(self._stages, number)
+        call.origin = None if origin is None else self._stages[origin].entry
         for row, _ in self._invoke(number, call, NOTHING):
             yield row, kept.pop(id(row), (row, latest))[1]
 
@@ -195,14 +203,15 @@ class Pipeline:
         return following & MASK
 
     def _call(self, number: int, address: int | None, addresses: list[int]) -> Call:
-        stage = self._stages[number]
+        stage, following = self._stages[number], self._stages[number + 1 : number + 2]
         return Call(
             self._host,
             stage.entry,
             address,
             addresses,
             count=self._count if not number else None,
-            piped=number < len(self._stages) - 1,
+            piped=bool(following),
+            kept=any(each.entry.stream for each in following),
         )
 
     def _invoke(self, number: int, call: Call, bound: Mapping[str, int]) -> Iterator[Item]:
@@ -211,7 +220,7 @@ class Pipeline:
         last = dot
         try:
             for row in self._rows(call, self._stages[number], self._stages[number].entry):
-                if call.text is not None and not call.piped:
+                if call.text is not None and number >= (self._origin or 0):
                     self._host.chosen_text = call.text
                 yield row, {**bound, **call.bound} if call.bound else bound
                 if self._stopped:
@@ -261,3 +270,8 @@ class Pipeline:
         """A line in the pipe that is no expression."""
         self._stopped, self._failure = True, ABORT
         self._host.report(err, line=line, source=PIPELINE)
+
+
+def _origin(stages: Sequence[Bound], end: int) -> int | None:
+    """Which stage made the rows that come before some stage: the last one that does not only pass rows on."""
+    return next((number for number in reversed(range(end)) if not stages[number].entry.passes), None)
