@@ -3,6 +3,7 @@
     startup   from the command to the first answer     reads     bytes through page tables
     opening   time and memory to open small and huge dumps
     formats   compressed dumps, streams, disks             transcript   a session as a terminal shows it
+    linux     a Linux guest: processes, stacks, memory, bytes read
 
 These machines are noisy: a figure is the median of several runs, and the ratio to its peer is what to quote.
 """
