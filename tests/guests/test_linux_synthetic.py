@@ -123,8 +123,7 @@ def test_a_broken_list_gives_what_was_found_and_says_where_it_ends(damage, tmp_p
     linux, found = find(Target(open_image(tmp_path / "core"))), []
 
     with pytest.raises(BrokenList, match=r"is broken after 4 elements: "):
-        for process in each_process(linux):
-            found.append(process.pid)
+        found.extend(process.pid for process in each_process(linux))
 
     assert found == [0, 1, 2, 40, 300]
 
