@@ -8,6 +8,7 @@ leave the bits that they added at zero.
 
 import struct
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
@@ -66,10 +67,12 @@ class Btf:
         self.name = name
         self.base = base
         self.pointer = pointer
-        self._words, self._strings = _sections(name, data)
+        self._data = data
+        self._types, self._strings = _sections(name, data)
+        self._words = memoryview(data)[slice(*self._types)].cast("I")
         self._first = base.count if base else 1
         self._string_base = base.string_end if base else 0
-        self._types: dict[int, Type] = {}
+        self._made: dict[int, Type] = {}
 
     @property
     def count(self) -> int:
@@ -84,10 +87,10 @@ class Btf:
         """The type of an id, in this container or its base; Unknown for one that does not exist."""
         if number < self._first:
             return self.base.type(number) if self.base else Void()
-        found = self._types.get(number)
+        found = self._made.get(number)
         if found is None:
             in_range = number - self._first < len(self._offsets)
-            found = self._types[number] = self._make(number) if in_range else Unknown()
+            found = self._made[number] = self._make(number) if in_range else Unknown()
         return found
 
     def find(self, kinds: Sequence[int], name: str) -> Iterator[int]:
@@ -133,23 +136,20 @@ class Btf:
             raise BtfError(self.name, f"record {len(offsets)} ends behind the type section")
         return offsets
 
-    @cached_property
-    def _names(self) -> bytes:
-        """The name of each record, as an offset into the strings of four bytes."""
-        return array("I", map(self._words.__getitem__, self._offsets)).tobytes()
-
     def _kind(self, index: int) -> int:
         return self._words[self._offsets[index] + 1] >> 24 & 0x7F
 
     def _indexes_named(self, offset: int) -> Iterator[int]:
-        wanted, names = WORD.pack(offset), self._names
-        at = names.find(wanted)
+        """The records whose first word is the name: found by a search of the bytes, told from others by their place."""
+        wanted, data, offsets = WORD.pack(offset), self._data, self._offsets
+        start, end = self._types
+        at = data.find(wanted, start, end)
         while at >= 0:
-            if at % WORD.size:
-                at = names.find(wanted, at + 1)
-                continue
-            yield at // WORD.size
-            at = names.find(wanted, at + WORD.size)
+            place, part = divmod(at - start, WORD.size)
+            index = bisect_left(offsets, place)
+            if not part and index < len(offsets) and offsets[index] == place:
+                yield index
+            at = data.find(wanted, at + 1, end)
 
     def _string_offset(self, name: str) -> int | None:
         """Where a name lies among the strings: they hold each only once, a base's are not repeated."""
@@ -279,8 +279,8 @@ MAKERS: dict[int, Maker] = {
 }
 
 
-def _sections(name: str, data: bytes) -> tuple["memoryview[int]", bytes]:
-    """The type records as words, and the strings."""
+def _sections(name: str, data: bytes) -> tuple[tuple[int, int], bytes]:
+    """Where the type records begin and end, and the strings."""
     if len(data) < HEADER.size:
         raise BtfError(name, f"{len(data)} bytes are no header")
     magic, version, _, length, type_at, type_size, text_at, text_size = HEADER.unpack_from(data)
@@ -289,5 +289,4 @@ def _sections(name: str, data: bytes) -> tuple["memoryview[int]", bytes]:
     types_end, text_end = length + type_at + type_size, length + text_at + text_size
     if max(types_end, text_end) > min(len(data), MAX_BLOB) or type_size % 4 or length < HEADER.size:
         raise BtfError(name, f"sections up to {max(types_end, text_end):#x} in {len(data):#x} bytes")
-    words = memoryview(data)[length + type_at : types_end].cast("I")
-    return words, data[length + text_at : text_end]
+    return (length + type_at, types_end), data[length + text_at : text_end]
