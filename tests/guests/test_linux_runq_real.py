@@ -130,3 +130,21 @@ def test_a_tree_that_bites_itself_ends_the_walk(name, real, monkeypatch):
 
     with pytest.raises(BrokenTree, match="comes again"):
         scheduler.found()
+
+
+def test_a_guest_that_is_suspended_stops_its_processors_while_xenwatch_waits(real):
+    """Its save was taken in stop_machine(), which the thread that asked for it waits for."""
+    linux = guest(real, "xen-pv.save")
+    queues = RunQueues(linux)
+
+    found = [(queue := queues.read(cpu), list(queues.each(queue))) for cpu in linux.per_cpu.cpus]
+
+    told = [
+        [
+            (each.scheduling, each.running, linux.objects.at("struct task_struct", each.task)["comm"].string())
+            for each in part
+        ]
+        for _, part in found
+    ]
+    assert told == [[("stop", True, "migration/0"), ("fair", False, "xenwatch")], [("stop", True, "migration/1")]]
+    assert [queue.running for queue, _ in found] == [2, 1]
