@@ -20,9 +20,7 @@ def said_of(path):
 
 def called(linux, task):
     try:
-        return [
-            (call.pc, call.sp, call.reliable, linux.symbols.nearest(call.inside)) for call in linux.stacks.of_task(task)
-        ]
+        calls = list(linux.stacks.of_task(task))
     except NoStack as err:
         return err.reason
     return [(call.pc, call.sp, call.reliable, linux.symbols.nearest(call.inside)) for call in calls]
