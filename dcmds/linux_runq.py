@@ -22,7 +22,7 @@ class RunRow:
     queue: its run queue
     pid: the thread's number
     comm: its name
-    class: its scheduling class: fair, rt, deadline, stop, ext, or idle
+    Class: its scheduling class: fair, rt, deadline, stop, ext, or idle
     priority: its priority as the scheduler counts it, lower before higher
     vruntime: its virtual time in ns, null outside of the fair class
     state: running, waiting, or delayed: gone to sleep, but not taken off yet
