@@ -142,8 +142,10 @@ Condition = Truth | Compare | Match | Not | Every | Some
 
 def _compare(operator: str, left: Any, right: Any) -> bool:
     """Numbers as numbers, text as text, addresses as numbers; nothing else has an order."""
+    if left is None or right is None:
+        return operator == "==" and left is right
     if not (isinstance(left, str) and isinstance(right, str)) or (is_hex(left) and is_hex(right)):
-        left, right = (each if each is None else number(each) for each in (left, right))
+        left, right = number(left), number(right)
         if left is None or right is None:
             return False
     match operator:
