@@ -96,8 +96,8 @@ def kgrep(call: Call) -> Iterator[ValueRow]:
 
     Looks through the kernel's mapped memory for aligned values of the size of a pointer that equal the address. What
     the page tables do not map, or the image does not hold, is passed over; so is what a hypervisor keeps for itself.
-    A page that is mapped twice is found twice, unless the kernel shares the page table, too. To search elsewhere than
-    in the kernel's half of a 64-bit address space, give the limits.
+    A page that is mapped twice is found twice. To search elsewhere than in the kernel's half of a 64-bit address space,
+    give the limits.
 
     Example:
         fffffffffbc4b7f0::kgrep -v

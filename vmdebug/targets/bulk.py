@@ -1,12 +1,13 @@
 """All of an address space in large pieces, for whoever looks at every byte of it.
 
-Page tables are decoded a table at a time, each table once for each level at which it is found, so that tables which
-name each other, or a thousand times the same one, cost no more than others. Frames that follow each other are read
-together; pages that the image does not hold are passed over.
+Page tables are decoded a table at a time, each only a few times for each level at which it is found, so that tables
+which name each other, or a thousand times the same one, cost no more than others. Frames that follow each other are
+read together; pages that the image does not hold are passed over.
 """
 
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18  # bytes: what is copied and then looked at should still lie in the processor's cache
 CHUNK_PAGES = CHUNK >> PAGE_SHIFT
+MAX_VISITS = 4  # Linux under Xen maps its image and memory as a whole with the same tables; no kernel does more
 MANY_TIMES = 16  # kernels map a page two or three times over, and share the tables where they map one more often
 ALWAYS = 1 << 16  # pages that may be mapped however small the image is
 
@@ -147,20 +149,20 @@ class Tables:
         self._image = space.image
         self._mode = space.mode
         self._root = space.root
-        self._visited: set[tuple[int, int, int, int]] = set()
+        self._visits: Counter[tuple[int, int, int, int]] = Counter()
 
     def each_extent(self, start: int, end: int) -> Iterator[Extent]:
         """What is mapped between two addresses of one half, both of whole pages, rising."""
         return self._below(0, self._root, start, end)
 
     def _below(self, depth: int, at: int, start: int, end: int) -> Iterator[Extent]:
-        """What one table maps of a range; nothing if the same range of it was seen at this level before."""
+        """What one table maps of a range; nothing if that range of it was seen often enough at this level."""
         shift, width = self._mode.shifts[depth], self._mode.widths[depth]
         base = start >> shift + width << shift + width
         key = depth, at, start - base, end - base
-        if start >= end or key in self._visited:
+        if start >= end or self._visits[key] >= MAX_VISITS:
             return
-        self._visited.add(key)
+        self._visits[key] += 1
         first, last = start - base >> shift, end - base - 1 >> shift
         entries = self._entries(at, first, last - first + 1)
         if entries is None:
