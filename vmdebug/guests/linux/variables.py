@@ -14,7 +14,7 @@ VARIABLES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             *("modules", "slab_caches", "btf_modules", "vmap_area_list", "net_namespace_list", "xen_irq_list_head"),
-            *("bpf_kallsyms", "super_blocks", "workqueues"),
+            *("bpf_kallsyms", "super_blocks", "workqueues", "xenconsoles"),
         ),
         "struct list_head",
     ),
@@ -49,6 +49,9 @@ VARIABLES: Mapping[str, str] = {
     "class_kset": "struct kset *",
     "HYPERVISOR_shared_info": "struct shared_info *",
     "xen_start_info": "struct start_info *",
+    "xen_store_interface": "struct xenstore_domain_interface *",
+    "xenbus_frontend": "struct xen_bus_type",
+    "xenbus_backend": "struct xen_bus_type",
     "btf_vmlinux": "struct btf *",
     # Per-CPU variables, for kernels whose BTF was made without them.
     "current_task": "struct task_struct *",
