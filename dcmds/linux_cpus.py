@@ -1,4 +1,4 @@
-"""The guest's processors: ::cpuinfo and ::runq of Linux guests, the walker of run queues."""
+"""The guest's processors: ::cpuinfo of Linux guests, the walker of run queues."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
