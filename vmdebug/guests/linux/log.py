@@ -99,6 +99,8 @@ def _each_of_buffer(linux: "Linux") -> Iterator[Message]:
     if not 0 < size <= 1 << MAX_BITS or max(first, following) > size:
         raise NoLog(f"a log buffer of {size:#x} bytes from {first:#x} to {following:#x} makes no sense")
     data = read(read_word(read, linux.address("log_buf")), size)
+    kind = "struct printk_log"
+    head = linux.objects.sizeof(kind) if linux.types.knows(kind) else OLD_RECORD.size
     at = first
     for sequence in range(size // OLD_RECORD.size):
         if at == following:
@@ -109,7 +111,7 @@ def _each_of_buffer(linux: "Linux") -> Iterator[Message]:
         if not length:
             at = 0
             continue
-        start = at + linux.objects.sizeof("struct printk_log")
+        start = at + head
         text = data[start : start + text_length].decode("utf-8", "backslashreplace")
         yield Message(sequence, time, rest >> 5, facility, text, "")
         at += length
