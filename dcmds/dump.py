@@ -17,7 +17,12 @@ Byte = int | None  # None: not shown
 
 @dataclass(frozen=True)
 class DumpLine:
-    """One line of memory: its address, its bytes in hex as they lie, the printable ones as text."""
+    """One line of memory.
+
+    addr: its address
+    hex: its bytes in hex, as they lie
+    text: the printable ones, a point for each other
+    """
 
     addr: Vaddr
     hex: str

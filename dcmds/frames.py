@@ -20,7 +20,13 @@ PROCESS = Flag("p", "the process whose tables are walked", "number", "pid")
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a walk; the last level is 0, as the kernel counts."""
+    """One entry of a walk.
+
+    level: its level; the last is 0, as the kernel counts
+    table: where its table lies
+    index: its number in the table
+    pte: the entry
+    """
 
     level: int
     table: Hex
@@ -30,7 +36,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Translation:
-    """A virtual address and the guest-physical one that it maps to; with -v the entries of the walk, the top first."""
+    """A virtual address and the guest-physical one that it maps to.
+
+    paddr: the physical address
+    vaddr: the virtual address
+    size: the bytes of its page
+    levels: with -v the entries of the walk, the top first
+    """
 
     paddr: Paddr
     vaddr: Vaddr
@@ -84,7 +96,14 @@ def each_entry(space: AddressSpace, mapping: Mapping) -> Iterator[Entry]:
 
 @dataclass(frozen=True)
 class Frame:
-    """The frame that a virtual address maps to. `mfn` is None where page tables hold pfns."""
+    """The frame that a virtual address maps to.
+
+    pfn: the frame's number
+    vaddr: the virtual address
+    mfn: the machine frame's number, null where page tables hold pfns
+    size: the bytes of its page
+    levels: with -v the entries of the walk, the top first
+    """
 
     pfn: Pfn
     vaddr: Vaddr
@@ -123,7 +142,11 @@ def vatopfn(call: Call) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class MachineFrame:
-    """The machine frame behind a pfn."""
+    """The machine frame behind a pfn.
+
+    mfn: the machine frame's number
+    pfn: the guest's number
+    """
 
     mfn: Mfn
     pfn: Pfn
@@ -149,7 +172,11 @@ def pfntomfn(call: Call) -> Iterator[MachineFrame]:
 
 @dataclass(frozen=True)
 class GuestFrame:
-    """The guest's own number of a machine frame."""
+    """The guest's own number of a machine frame.
+
+    pfn: the guest's number
+    mfn: the machine frame's number
+    """
 
     pfn: Pfn
     mfn: Mfn
@@ -175,7 +202,16 @@ def mfntopfn(call: Call) -> Iterator[GuestFrame]:
 
 @dataclass(frozen=True)
 class Pte:
-    """A page-table entry in words. `vaddr` is known only inside a table."""
+    """A page-table entry in words.
+
+    pte: the entry
+    frame: the frame's number in it
+    space: what counts that number, pfn or mfn
+    flags: the names of the bits that are set
+    present: whether it maps anything
+    index: its number in the table, null outside of one
+    vaddr: the first address that it maps, null outside of a table
+    """
 
     pte: Hex
     frame: int

@@ -21,7 +21,14 @@ FLAG_BITS = (("of", 11), ("df", 10), ("if", 9), ("tf", 8), ("sf", 7), ("zf", 6),
 
 @dataclass(frozen=True)
 class Register:
-    """One saved register of a vcpu. `name` is the 64-bit name, `symbol` what the value points to."""
+    """One saved register of a vcpu.
+
+    value: what it holds
+    name: its 64-bit name
+    symbol: what the value points to, null where no symbol covers it
+    vcpu: the number of its vcpu
+    bits: how wide it is
+    """
 
     value: Hex
     name: str
