@@ -26,9 +26,28 @@ from vmdebug.targets.target import Target
 MUTANTS = 2000
 SECONDS = 20  # a mutant that takes longer hangs
 ASKED = (
-    "::status; ::cpuregs -c 0; ::cpuinfo; ::evtchns; ::cpustack -c 0; ::image; ::modinfo; ::objects; "
-    "fffffffffbc4b7f0::vatopfn; fffffffffbc4b7f0/10J; fffffffffbc4b7f0::dump -l 40; fffffffffbc4b7f0::whatis; "
-    "fffffffffbc4b7f0::print cpu_t; ::sizeof kthread_t; 5::pfntomfn | ::mfntopfn; ::walk thread; $c"
+    "::status",
+    "::cpuregs -c 0",
+    "::cpuinfo -v",
+    "::evtchns",
+    "::cpustack -c 0",
+    "::image",
+    "::modinfo",
+    "::objects -v",
+    "fffffffffbc4b7f0::vatopfn",
+    "fffffffffbc4b7f0/10J",
+    "fffffffffbc4b7f0::dump -l 40",
+    "fffffffffbc4b7f0::whatis",
+    "fffffffffbc4b7f0::print cpu_t",
+    "utsname::print",
+    "::sizeof kthread_t",
+    "5::pfntomfn | ::mfntopfn",
+    "::walk thread | ::findstack",
+    "::walk proc | ::print proc_t p_user.u_comm",
+    "::threadlist -v",
+    "$c",
+    "cbe_fire::dis",
+    "::nm -n unix",
 )
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 INTERESTING = [0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
@@ -37,7 +56,7 @@ INTERESTING = [0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40
 @pytest.fixture(scope="module")
 def originals():
     load_dcmds(pytest.fail)
-    return {name: Original(fixtures.build(name)) for name in ("demo", "demo-304")}
+    return {name: Original(fixtures.build(name, memory="12M")) for name in ("demo", "demo-304")}
 
 
 class Original:
@@ -88,7 +107,7 @@ def mutations(draw):
         )
     )
     cut = draw(st.none() | st.floats(0, 1))
-    return edits, cut
+    return edits, cut, draw(st.lists(st.sampled_from(ASKED), min_size=4, max_size=4, unique=True))
 
 
 def mutate(data, used, edits, cut):
@@ -109,7 +128,7 @@ def used_pages(data):
     return [at for at in range(0, len(data) - 4096, 4096) if data[at : at + 4096] != empty]
 
 
-def ask(data):
+def ask(data, commands):
     """Everything that the program says of these bytes; a refusal to open is an answer too."""
     try:
         target = Target(open_source(BufferSource("mutant", data)))
@@ -117,7 +136,7 @@ def ask(data):
     except (DebuggerError, ImageError) as err:
         return str(err)
     out, err = io.StringIO(), io.StringIO()
-    Session(target, guest, out=out, err=err).run(ASKED)
+    Session(target, guest, out=out, err=err).run("::status; " + "; ".join(commands))
     return out.getvalue() + err.getvalue()
 
 
@@ -125,10 +144,11 @@ def ask(data):
 @settings(max_examples=MUTANTS // 2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(mutation=mutations())
 def test_every_mutant_ends_in_answers_or_refusals(name, originals, mutation):
-    mutant = originals[name].mutate(*mutation)
+    edits, cut, commands = mutation
+    mutant = originals[name].mutate(edits, cut)
 
     with bounded(SECONDS):
-        said = ask(mutant)
+        said = ask(mutant, commands)
 
     assert said.strip()
     assert "internal error" not in said

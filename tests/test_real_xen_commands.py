@@ -1,5 +1,6 @@
 """What a user types at a real `xl dump-core` file, against what the hypervisor's tools printed of the same pause."""
 
+import functools
 import gzip
 import io
 import json
@@ -36,8 +37,7 @@ class Sitting:
 
 @pytest.fixture(scope="module")
 def sitting(real):
-    held = {}
-    return lambda name: held.setdefault(name, Sitting(real(f"{name}.core")))
+    return functools.cache(lambda name: Sitting(real(f"{name}.core")))
 
 
 def printed_vcpus(path):
