@@ -146,7 +146,7 @@ def log_to(call: Call) -> None:
     Without a file logging ends.
 
     Example:
-        $>
+        $>session.log; ::status; $>
     """
     words = list(each_word(call.args))
     if words:
@@ -162,7 +162,7 @@ def log(call: Call) -> None:
     What is typed and what is printed goes to the file, too. Without anything tells whether there is a log.
 
     Example:
-        ::log
+        ::log session.log; ::status; ::log -d
     """
     words = list(each_word(call.args))
     if len(words) > 1 or ("d" in call.flags and words) or ("e" in call.flags and not words):
