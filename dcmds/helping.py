@@ -23,7 +23,8 @@ Each command in vmdebug has this structure:
            + where: it becomes dot, which is written .
 
 Commands are joined by | (each address that one gives is the address of the next),
-and handed to the shell by !.
+and handed to the shell by !. ::where ::sort ::select ::uniq ::group ::count ::head
+::tail ::json and ::csv take whole rows: ::help where.
 
       ::dcmds [pattern]     what commands there are         ::help name     what one does
       ::walkers [pattern]   what can be walked              ::which name    where it comes from
