@@ -19,7 +19,7 @@ from vmdebug.repl.complete import Completions
 from vmdebug.repl.history import LineHistory, default_file, lines_kept
 from vmdebug.repl.pager import Pager
 from vmdebug.repl.reader import EditedReader, PlainReader, Reader
-from vmdebug.repl.terminal import DUMB, Size, ask, wants_colour, window_size
+from vmdebug.repl.terminal import DUMB, Size, ask, kept_modes, wants_colour, window_size
 
 if TYPE_CHECKING:
     from vmdebug.session import Session
@@ -101,7 +101,7 @@ def talk(session: "Session", banner: Sequence[str], history: Path | None) -> int
         session.outlet.out = cast("TextIO", pager)  # of which an outlet uses what a pager has
     completions = Completions(session)
     try:
-        with _signals(pager):
+        with kept_modes(), _signals(pager):
             session.registry.dcmds()  # all are loaded now, so that none complains into a line that is being typed
             for line in banner:
                 session.print(line)

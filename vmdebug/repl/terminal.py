@@ -10,7 +10,7 @@ import sys
 import termios
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NamedTuple
 
@@ -66,6 +66,19 @@ def ask(show: Callable[[], None], keys: str) -> str:
                 return ""
             if not key or key in keys:
                 return key
+
+
+@contextmanager
+def kept_modes() -> Iterator[None]:
+    """Leaves the terminal in the modes that it was found in, wherever a signal broke off what had changed them."""
+    fd = sys.stdin.fileno()
+    saved = termios.tcgetattr(fd) if os.isatty(fd) else None
+    try:
+        yield
+    finally:
+        if saved is not None:
+            with suppress(termios.error):  # the terminal may be gone: a hangup
+                termios.tcsetattr(fd, termios.TCSADRAIN, saved)
 
 
 @contextmanager
