@@ -190,7 +190,7 @@ def stacks(call: Call) -> Iterator[StackGroup]:
     kernel = linux(call.guest)
     tasks = [Task(kernel, address) for address in call.addresses] if call.addresses else each_task(kernel)
     groups: dict[tuple[str, tuple[str, ...]], list[Task]] = {}
-    for task in tasks:
+    for task in _until_broken(call, tasks):
         try:
             names = tuple(frame_line(shown(call, frame), full=False)[:-2] for frame in kernel.stacks.of_task(task))
             state = task.state
@@ -203,6 +203,14 @@ def stacks(call: Call) -> Iterator[StackGroup]:
             groups.setdefault((state, names), []).append(task)
     for (state, names), members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         yield StackGroup(Vaddr(members[0].address), state, len(members), [task.pid for task in members], names)
+
+
+def _until_broken(call: Call, tasks: Iterable[Task]) -> Iterator[Task]:
+    """The tasks as far as their list leads; where it breaks off is told."""
+    try:
+        yield from tasks
+    except (DebuggerError, ImageError) as err:
+        call.warn(f"the list of tasks ends here: {err}")
 
 
 def _wanted(call: Call, kernel: Linux, names: Sequence[str], state: str) -> bool:
@@ -234,7 +242,7 @@ def threadlist(call: Call) -> Iterator[ThreadStack]:
     """
     kernel = linux(call.guest)
     tasks = each_task(kernel) if call.address is None else [Task(kernel, call.address)]
-    for task in tasks:
+    for task in _until_broken(call, tasks):
         try:
             if "v" in call.flags:
                 yield stack_of(call, kernel, task)
