@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SUBJECTS = ("startup", "reads", "opening", "formats", "linux")
+SUBJECTS = ("startup", "reads", "search", "opening", "formats", "linux")
 
 
 def main(subjects: list[str]) -> int:

@@ -28,11 +28,13 @@ class Progress:
 
     def watch(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """The same pieces, counted."""
-        for piece in pieces:
-            self.searched += len(piece.data)
-            if self._show and time.monotonic() > self._next:
-                self._tell(piece.address)
-            yield piece
+        return map(self._count, pieces)
+
+    def _count(self, piece: Piece) -> Piece:
+        self.searched += len(piece.data)
+        if self._show and time.monotonic() > self._next:
+            self._tell(piece.address)
+        return piece
 
     def wipe(self) -> None:
         """Take the line away: a row comes."""

@@ -9,6 +9,8 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, NamedTuple
 
 from formats.errors import MfnUnknown, PageMissing
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CHUNK = 1 << 18  # bytes: what is copied and then looked at should still lie in the processor's cache
+CHUNK = 1 << 20  # bytes: what is copied and then looked at should still lie in the processor's cache
 CHUNK_PAGES = CHUNK >> PAGE_SHIFT
 MAX_VISITS = 4  # Linux under Xen maps its image and memory as a whole with the same tables; no kernel does more
 MANY_TIMES = 16  # kernels map a page two or three times over, and share the tables where they map one more often
@@ -70,19 +72,22 @@ def each_piece(memory: AddressSpace | Image, start: int, end: int, zeros: bool =
     if isinstance(memory, Image | FlatSpace):
         parts = known.each_part(first, first >> PAGE_SHIFT, last - first >> PAGE_SHIFT)
     elif image.about.translated:
-        parts = _each_mapped(known, joined(Tables(memory).each_extent(first, last)))
+        extents = joined(Tables(memory).each_extent(first, last))
+        parts = chain.from_iterable(starmap(known.each_part, extents))
     else:
         parts = _each_frame(known, joined(Tables(memory).each_extent(first, last)))
-    for piece in _gathered(parts):
-        if piece.address >= start and piece.end <= end:
-            yield piece
-        else:
-            low = max(start, piece.address)
-            yield Piece(low, piece.data[low - piece.address : max(end - piece.address, 0)])
+    return map(partial(_clipped, start, end), _gathered(parts))
+
+
+def _clipped(start: int, end: int, piece: Piece) -> Piece:
+    if start <= piece.address and piece.end <= end:
+        return piece
+    low = max(start, piece.address)
+    return Piece(low, piece.data[low - piece.address : max(end - piece.address, 0)])
 
 
 class KnownPages:
-    """The pages that an image can give, as runs."""
+    """The pages that an image can give, as runs, and how many of them may still be asked for."""
 
     def __init__(self, image: Image, zeros: bool) -> None:
         self.image = image
@@ -95,20 +100,24 @@ class KnownPages:
                 self._ends.append(run.pfn + run.count)
                 self._zero.append(run.state is PageState.ZERO)
                 self.total += run.count
+        self._left = max(ALWAYS, self.total * MANY_TIMES)
 
-    @property
-    def limit(self) -> int:
-        """How many pages tables may map before they are taken for hostile."""
-        return max(ALWAYS, self.total * MANY_TIMES)
+    def spend(self, vaddr: int, pages: int) -> None:
+        """Count pages that are mapped at an address; MappedTooOften once they are more than any kernel's tables map."""
+        self._left -= pages
+        if self._left < 0:
+            raise MappedTooOften(vaddr, self.total)
 
     def each_part(self, address: int, pfn: int, count: int) -> Iterator[Piece]:
         """What the image holds of `count` pages from a pfn on, the first of them at an address."""
         shift = address - (pfn << PAGE_SHIFT)
         for first, last, zero in self._each_run(pfn, pfn + count):
+            self.spend(shift + (first << PAGE_SHIFT), last - first)
             if zero:
                 yield from self._each_zero(shift, first, last)
             else:
-                yield from self._each_stored(shift, first, last)
+                chunks = (range(at, min(at + CHUNK_PAGES, last)) for at in range(first, last, CHUNK_PAGES))
+                yield from chain.from_iterable(map(partial(self._stored, shift), chunks))
 
     def _each_run(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
         at = bisect_right(self._ends, first)
@@ -126,20 +135,14 @@ class KnownPages:
             size = min(last - pfn << PAGE_SHIFT, CHUNK)
             yield Piece(shift + (pfn << PAGE_SHIFT), nothing if size == len(nothing) else nothing[:size])
 
-    def _each_stored(self, shift: int, first: int, last: int) -> Iterator[Piece]:
-        """Read in large parts; a page that cannot be read after all is left out."""
-        while first < last:
-            count, missing = min(last - first, CHUNK_PAGES), 0
-            while count:
-                try:
-                    data = self.image.read(Paddr(first << PAGE_SHIFT), count << PAGE_SHIFT)
-                except PageMissing as err:
-                    known = first <= err.pfn < first + count
-                    count, missing = (err.pfn - first if known else count - 1), 1
-                else:
-                    yield Piece(shift + (first << PAGE_SHIFT), data)
-                    break
-            first += count + missing
+    def _stored(self, shift: int, pfns: range) -> list[Piece]:
+        """Pages in one piece; in halves where one of them cannot be read after all, and is left out."""
+        try:
+            data = self.image.read(Paddr(pfns[0] << PAGE_SHIFT), len(pfns) << PAGE_SHIFT)
+        except PageMissing:
+            half = len(pfns) // 2
+            return self._stored(shift, pfns[:half]) + self._stored(shift, pfns[half:]) if half else []
+        return [Piece(shift + (pfns[0] << PAGE_SHIFT), data)]
 
 
 class Tables:
@@ -242,25 +245,12 @@ def joined(extents: Iterable[Extent]) -> Iterator[Extent]:
         yield held
 
 
-def _each_mapped(known: KnownPages, extents: Iterable[Extent]) -> Iterator[Piece]:
-    """What the image holds of extents whose frame numbers are the guest's own."""
-    done = 0
-    for vaddr, gfn, pages in extents:
-        for part in known.each_part(vaddr, gfn, pages):
-            done += len(part.data) >> PAGE_SHIFT
-            if done > known.limit:
-                raise MappedTooOften(part.address, known.total)
-            yield part
-
-
 def _each_frame(known: KnownPages, extents: Iterable[Extent]) -> Iterator[Piece]:
-    """The same where tables hold machine frames: those of a guest lie anywhere, each has to be looked up."""
-    locate, limit, done = known.image.locate_gfn, known.limit, 0
+    """What the image holds of extents of machine frames: those of a guest lie anywhere, each has to be looked up."""
+    locate = known.image.locate_gfn
     for vaddr, gfn, pages in extents:
         for number in range(pages):
-            done += 1
-            if done > limit:
-                raise MappedTooOften(vaddr + (number << PAGE_SHIFT), known.total)
+            known.spend(vaddr + (number << PAGE_SHIFT), 1)
             try:
                 buffer, at = locate(Gfn(gfn + number))
             except (MfnUnknown, PageMissing):
@@ -269,16 +259,27 @@ def _each_frame(known: KnownPages, extents: Iterable[Extent]) -> Iterator[Piece]
 
 
 def _gathered(parts: Iterable[Piece]) -> Iterator[Piece]:
-    """Parts that follow each other, joined as long as they make no more than a chunk."""
+    """Parts that follow each other, joined to no more than a chunk.
+
+    Nothing that was given is held while the next is read: the same memory takes that, and is in the cache already.
+    """
     held: list[bytes] = []
     start = end = 0
-    for address, data in parts:
-        if held and (address != end or end - start + len(data) > CHUNK):
-            yield Piece(start, b"".join(held))
-            held = []
+    for part in parts:
+        if held and (part.address != end or part.end - start > CHUNK):
+            yield Piece(start, _taken(held))
         if not held:
-            start = address
-        held.append(data)
-        end = address + len(data)
+            start = part.address
+        held.append(part.data)
+        end = part.end
+        del part
+        if end - start >= CHUNK:
+            yield Piece(start, _taken(held))
     if held:
-        yield Piece(start, b"".join(held))
+        yield Piece(start, _taken(held))
+
+
+def _taken(held: list[bytes]) -> bytes:
+    data = b"".join(held)
+    held.clear()
+    return data

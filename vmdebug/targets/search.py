@@ -133,24 +133,28 @@ class Values:
 
     def each_in(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, int]]:
         """The same in pieces of memory."""
-        import numpy as np
-
-        for address, data in pieces:
-            skipped = -address % self.size
-            count = (len(data) - skipped) // self.size
-            if count <= 0:
-                continue
-            words = np.frombuffer(data, dtype=f"<u{self.size}", count=count, offset=skipped)
-            places = np.flatnonzero(self._compare(words))
-            if len(places):
-                first = address + skipped
-                for place, value in zip(places.tolist(), words[places].tolist(), strict=True):
-                    yield first + place * self.size, value
+        for found in map(self._matches, pieces):
+            yield from found
 
     @cached_property
     def matches_zero(self) -> bool:
         """True if a value of zero is one of those wanted."""
         return any(self.each_in([Piece(0, bytes(self.size))]))
+
+    def _matches(self, piece: Piece) -> list[tuple[int, int]]:
+        import numpy as np
+
+        skipped = -piece.address % self.size
+        count = (len(piece.data) - skipped) // self.size
+        if count <= 0:
+            return []
+        words = np.frombuffer(piece.data, dtype=f"<u{self.size}", count=count, offset=skipped)
+        places = np.flatnonzero(self._compare(words))
+        if not len(places):
+            return []
+        first = piece.address + skipped
+        addresses = (first + place * self.size for place in places.tolist())
+        return list(zip(addresses, words[places].tolist(), strict=True))
 
     def _compare(self, words: "NDArray[Any]") -> "NDArray[Any]":
         kind = words.dtype.type
