@@ -9,6 +9,7 @@ import re
 import pytest
 
 from formats import open_image
+from vmdebug.errors import UnknownSymbol
 from vmdebug.guests import find_guest
 from vmdebug.load import load_dcmds
 from vmdebug.session import Session
@@ -146,3 +147,10 @@ def test_json_is_one_object_a_dcmd(real):
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["dcmd"] for line in lines] == ["status", "pfntomfn"]
     assert lines[1] == {"dcmd": "pfntomfn", "rows": [{"mfn": 0x4AA00, "pfn": 0}], "errors": []}
+
+
+def test_a_guest_without_symbols_says_why_it_has_none(sitting):
+    session = sitting("xen-pv32-mini").session
+
+    with pytest.raises(UnknownSymbol, match=r"unknown symbol name \(there are no symbols: the guest is not recognised"):
+        session.evaluate("main")

@@ -2,7 +2,7 @@
 
 DebuggerError                  any answer that is a refusal (mdb's ERR: the loop and the pipeline go on)
     NoTarget                   there is no image, or not one that can answer
-    NoSymbols, NoTypes         the guest gives no names, or no types
+    NoTypes                    the guest gives no types
     UnknownSymbol, UnknownObject
     ReadFailed                 memory that cannot be read; says which address and why
         NotCanonical           the address is none in this paging mode
@@ -33,19 +33,17 @@ class NoTarget(DebuggerError):
         super().__init__("command is not supported by current target")
 
 
-class NoSymbols(DebuggerError):
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"no symbols: {reason}")
-
-
 class NoTypes(DebuggerError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"no types: {reason}")
 
 
 class UnknownSymbol(DebuggerError):
-    def __init__(self, name: str) -> None:
-        super().__init__("failed to dereference symbol: unknown symbol name")
+    """A name that no symbol has; `why` says so where the guest has no symbols at all."""
+
+    def __init__(self, name: str, why: str = "") -> None:
+        reason = f" (there are no symbols: {why})" if why else ""
+        super().__init__(f"failed to dereference symbol: unknown symbol name{reason}")
         self.name = name
 
 

@@ -114,7 +114,7 @@ class State:
             raise UnknownObject(name)
         found = self.symbols.find(bare, module if quote else None)
         if found is None:
-            raise UnknownSymbol(name)
+            raise UnknownSymbol(name, self.symbols.why)
         return found.value
 
     def symbol_at(self, address: int) -> str:
