@@ -215,6 +215,19 @@ def test_no_progress_is_shown_where_nobody_reads_along(prompt, monkeypatch):
     assert prompt.run(f"{VALUE:x}::kgrep")[1] == []
 
 
+def test_progress_is_wiped_before_a_row_and_at_the_end(prompt, monkeypatch):
+    said = []
+    monkeypatch.setattr("dcmds.search.PATIENCE", -1)
+    monkeypatch.setattr("dcmds.search._shown_on", lambda call: lambda *words: said.append(words))
+
+    prompt.session.rows(f"{VALUE:x}::kgrep")
+
+    shown = [words for words in said if words[0]]
+    assert shown[0] == (f"searching at {BASE:x}", 2, 1024)
+    assert all(done < total for _, done, total in shown)
+    assert said[said.index(shown[0]) + 1] == said[-1] == ("", 1, 1)
+
+
 # A real kernel.
 
 
