@@ -231,6 +231,4 @@ def _joined_arrays(pfns: "NDArray[np.int64]", places: "NDArray[np.int64]") -> St
     breaks = np.flatnonzero((np.diff(pfns) != 1) | (np.diff(places) != step)) + 1
     starts = np.concatenate(([0], breaks))
     ends = np.concatenate((breaks - 1, [len(pfns) - 1]))
-    return Stretches(
-        *(np.ascontiguousarray(column).data for column in (pfns[starts], pfns[ends] + 1, places[starts]))
-    )
+    return Stretches(*(np.ascontiguousarray(column).data for column in (pfns[starts], pfns[ends] + 1, places[starts])))

@@ -115,7 +115,7 @@ def test_each_damaged_field_is_named(field, value, error, said, tmp_path):
 def test_a_file_that_ends_inside_its_tags_is_damage():
     data = make_guest().to_bytes("vmware")
 
-    with pytest.raises(ImageDamaged, match="truncated: a tag of group 'memory' at .* does not fit"):
+    with pytest.raises(ImageDamaged, match=r"truncated: a tag of group 'memory' at .* does not fit"):
         open_source(BufferSource("state", data[: data.index(b"align_mask") + 12]))
 
 
