@@ -48,6 +48,8 @@ def home(tmp_path, monkeypatch):
         (["-?"], 0),
         (["-V", "nosuch", "-e", "::status"], 0),
         (["-p", "12"], 2),
+        (["--page-cache", "1", "-e", "::status"], 0),
+        (["--page-cache", "much", "-e", "::status"], 2),
     ],
 )
 def test_exit_statuses_are_those_of_mdb(words, status, demo):

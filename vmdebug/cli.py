@@ -132,6 +132,7 @@ def _open_image(options: Options) -> "Image":
         *options.operands,
         allow_backing=options.allow_backing,
         cache_dir=_cache_folder(options),
+        page_cache=options.page_cache << 20,
         progress=show_progress if sys.stderr.isatty() else silent,
     )
 

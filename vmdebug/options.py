@@ -12,7 +12,7 @@ from vmdebug.errors import DebuggerError
 
 USAGE = """\
 Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L path] [-P prompt] [-V dis-version]
-               [--json] [--no-cache] [--allow-backing path] [--disk] [--symbols file] [image ...]
+               [--json] [--no-cache] [--page-cache MiB] [--allow-backing path] [--disk] [--symbols file] [image ...]
        vmdebug fixture list | make NAME -o FILE     generate synthetic dumps
        vmdebug info IMAGE                           what a file holds: formats, chain, snapshots
        vmdebug formats                              what can be opened
@@ -26,10 +26,13 @@ Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L pat
     -A, -C      load no debugger modules; ignore type data
     -I, -L      where to look for macro files; a plug-in to load (a FILE.py or a folder of them)
     --json      one JSON object a line for each dcmd that ran
+    --page-cache MiB       decompressed pages to keep in memory (64)
+    --allow-backing path   a file or folder that a disk may be based on, outside its own folder
+    --symbols file         an ELF file that names what the image does not
     --help, --version
 """
 LETTERS = "e:o:s:V:P:ACSmMfkuwyFWI:L:R:b:p:?h"
-LONG = ("json", "no-cache", "allow-backing=", "disk", "symbols=", "help", "version", "man")
+LONG = ("json", "no-cache", "page-cache=", "allow-backing=", "disk", "symbols=", "help", "version", "man")
 MAX_PROMPT = 35
 
 
@@ -63,6 +66,7 @@ class Options:
     raw: bool = False
     json: bool = False
     cache: bool = True
+    page_cache: int = 64  # MiB of decompressed pages kept in memory
     disk: bool = False
     action: str = ""  # "help", "usage" or "version" instead of a session
 
@@ -145,6 +149,10 @@ def _apply_plain(options: Options, letter: str, value: str) -> None:
             options.json = True
         case "--no-cache":
             options.cache = False
+        case "--page-cache":
+            if not value.isdigit() or not int(value):
+                raise BadUsage(f"--page-cache {value}: a number of MiB is wanted")
+            options.page_cache = int(value)
         case "--allow-backing":
             options.allow_backing.append(value)
         case "--disk":
