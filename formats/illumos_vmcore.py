@@ -7,10 +7,12 @@ addresses of the hash lead to the pages that the hash gives.
 Specified in: usr/src/uts/common/sys/dumphdr.h and usr/src/lib/libkvm/common/kvm.c of illumos.
 """
 
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from formats.errors import ImageDamaged, ImageNotSupported, PageAbsent
 from formats.frames import PAGE_MASK, PAGE_SHIFT, Pfn, Vaddr
@@ -26,15 +28,9 @@ DESCRIPTION = "illumos or Solaris crash dump (vmcore.N)"
 HEADS = (b"\xed\xc8\xfe\xde", b"\xde\xfe\xc8\xed")
 
 VERSION = 10
-HEAD = struct.Struct("<4I5Q")  # magic, version, flags, word size; offsets: start, ksyms, pfns, map, data
-UTSNAME = struct.Struct("257s257s257s257s257s")
+HEAD = struct.Struct("<3I")  # magic, version, flags
 UTSNAME_FIELDS = ("sysname", "nodename", "release", "version", "machine")
-PLATFORM_AT, PLATFORM_SIZE = 1341, 257
-PANIC_AT, PANIC_SIZE = 1598, 200
-COUNTS_AT = 1800
-COUNTS = {64: struct.Struct("<8Q"), 32: struct.Struct("<8I")}
-UUID_SIZE = 37
-HEADER_SIZE = 2048
+HEADER_SIZE, SMALLEST_HEADER = 2048, 1864  # the image's uuid at the end is newer than the rest
 ENTRY = {64: struct.Struct("<5Q"), 32: struct.Struct("<3Q2I")}  # first, next, data, as, va
 
 VALID, COMPLETE, LIVE, COMPRESSED = 1, 2, 4, 8
@@ -131,22 +127,52 @@ def open_image(source: Source) -> Image:
     return IllumosImage(source, about, vcpus, header, pfns, namelist)
 
 
+@functools.cache
+def header_layout() -> Any:  # Any: construct has no types
+    """The dump header as `struct dumphdr` declares it; words are of the dumping machine's size."""
+    from construct import Bytes, IfThenElse, Int32ul, Int64ul, Padding, Struct, this
+
+    word = IfThenElse(this.bits == 64, Int64ul, Int32ul)
+    return Struct(
+        *("magic" / Int32ul, "version" / Int32ul, "flags" / Int32ul, "bits" / Int32ul),
+        *(name / Int64ul for name in ("start_at", "ksyms_at", "pfns_at", "map_at", "data_at")),
+        "utsname" / Struct(*(name / Bytes(257) for name in UTSNAME_FIELDS)),
+        *("platform" / Bytes(257), "panic" / Bytes(200), Padding(2)),
+        *(
+            name / word
+            for name in ("crashed", "page_shift", "page_size", "hashmask", "nvtop", "npages", "ksyms", "csize")
+        ),
+        *(Padding(4), "uuid" / Bytes(37)),
+    )
+
+
 def _read_header(source: Source) -> Header:
     data = source.peek(0, HEADER_SIZE)
-    if len(data) < COUNTS_AT + COUNTS[64].size:
+    if len(data) < SMALLEST_HEADER:
         raise ImageDamaged(f"{source.name}: truncated: the dump ends inside its header")
-    _, version, flags, bits, _, _, pfns_at, map_at, data_at = HEAD.unpack_from(data)
-    if bits not in COUNTS:
-        raise ImageDamaged(f"{source.name}: word size {bits} in the dump header, expected 32 or 64")
-    crashed, shift, _, hashmask, nvtop, npages, *_ = COUNTS[bits].unpack_from(data, COUNTS_AT)
-    if shift != PAGE_SHIFT:
-        raise ImageNotSupported(f"{source.name}: pages of 2^{shift} bytes: not supported, only 4096")
-    _check_place(source, "table of pfns", pfns_at, npages * (bits // 8))
-    _check_place(source, "translation map", map_at, (hashmask + 1) * ENTRY[bits].size)
-    if data_at > source.size or hashmask & (hashmask + 1):
-        raise ImageDamaged(f"{source.name}: pages at {data_at:#x}, hash mask {hashmask:#x}: not in a sound dump")
-    facts = tuple(_each_fact(data, flags, crashed, COUNTS_AT + COUNTS[bits].size))
-    return Header(bits, flags, version, pfns_at, map_at, data_at, hashmask, nvtop, npages, facts)
+    said = header_layout().parse(data.ljust(HEADER_SIZE, b"\0"))
+    if said.bits not in ENTRY:
+        raise ImageDamaged(f"{source.name}: word size {said.bits} in the dump header, expected 32 or 64")
+    if said.page_shift != PAGE_SHIFT:
+        raise ImageNotSupported(f"{source.name}: pages of 2^{said.page_shift} bytes: not supported, only 4096")
+    _check_place(source, "table of pfns", said.pfns_at, said.npages * (said.bits // 8))
+    _check_place(source, "translation map", said.map_at, (said.hashmask + 1) * ENTRY[said.bits].size)
+    if said.data_at > source.size or said.hashmask & (said.hashmask + 1):
+        raise ImageDamaged(
+            f"{source.name}: pages at {said.data_at:#x}, hash mask {said.hashmask:#x}: not in a sound dump"
+        )
+    return Header(
+        bits=said.bits,
+        flags=said.flags,
+        version=said.version,
+        pfns_at=said.pfns_at,
+        map_at=said.map_at,
+        data_at=said.data_at,
+        hashmask=said.hashmask,
+        nvtop=said.nvtop,
+        npages=said.npages,
+        facts=tuple(_each_fact(said)),
+    )
 
 
 def _check_place(source: Source, what: str, at: int, size: int) -> None:
@@ -154,16 +180,16 @@ def _check_place(source: Source, what: str, at: int, size: int) -> None:
         raise ImageDamaged(f"{source.name}: truncated: its {what} of {size:#x} bytes lies at {at:#x}")
 
 
-def _each_fact(data: bytes, flags: int, crashed: int, end: int) -> Iterator[Fact]:
-    for name, text in zip(UTSNAME_FIELDS, UTSNAME.unpack_from(data, HEAD.size), strict=True):
-        yield Fact(name, _text(text), "dump header")
-    yield Fact("platform", _text(data[PLATFORM_AT : PLATFORM_AT + PLATFORM_SIZE]), "dump header")
-    if panic := _text(data[PANIC_AT : PANIC_AT + PANIC_SIZE]):
+def _each_fact(said: Any) -> Iterator[Fact]:
+    for name in UTSNAME_FIELDS:
+        yield Fact(name, _text(said.utsname[name]), "dump header")
+    yield Fact("platform", _text(said.platform), "dump header")
+    if panic := _text(said.panic):
         yield Fact("panic", panic, "dump header")
-    yield Fact("content", next((name for bit, name in CONTENTS.items() if flags & bit), "unknown"), "dump flags")
-    if 0 < crashed < 1 << 33:
-        yield Fact("crash time", datetime.fromtimestamp(crashed, UTC).isoformat(), "dump header")
-    if uuid := _text(data[end + 4 : end + 4 + UUID_SIZE]):
+    yield Fact("content", next((name for bit, name in CONTENTS.items() if said.flags & bit), "unknown"), "dump flags")
+    if 0 < said.crashed < 1 << 33:
+        yield Fact("crash time", datetime.fromtimestamp(said.crashed, UTC).isoformat(), "dump header")
+    if uuid := _text(said.uuid):
         yield Fact("image uuid", uuid, "dump header")
 
 
