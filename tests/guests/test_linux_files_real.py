@@ -5,34 +5,24 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import find_guest
 from vmdebug.load import load_dcmds
 from vmdebug.session import Session
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 AREA = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+) *(.*)$", re.M)
 OPEN = re.compile(r" (\d+) -> (.*)$", re.M)
 REPORTER = 1  # the shell that wrote the report: it went on to open, close and write
 PAGE = re.compile(r"^PAGEMAP .*pid=(\d+) what=(\S+) va=0x(\w+) \S+ present=1 pa=0x(\w+) first16=(\w+)$", re.M)
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
     load_dcmds(pytest.fail)
-    folder, name = TRUTHS[request.param]
     target = Target(open_image(real(request.param)))
-    return Session(target, find_guest(target)), (truth(folder) / name).read_text()
-
-
-def section(text, name):
-    return re.search(rf"^=====TRUTH-SECTION {name}\n(.*?)(?=^=====TRUTH-SECTION |\Z)", text, re.M | re.S)[1]
+    return Session(target, find_guest(target)), report(truth, request.param)
 
 
 def by_pid(text):

@@ -5,29 +5,22 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import find_guest
 from vmdebug.load import load_dcmds
 from vmdebug.session import Session
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 LINE = re.compile(r"^ *(\d+): +(\d+) +(\d+) +(\S+) +(?:(\d*)-(\w+) +)?(\S.*)$", re.M)
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
     load_dcmds(pytest.fail)
-    folder, name = TRUTHS[request.param]
-    text = (truth(folder) / name).read_text()
-    section = re.search(r"^=====TRUTH-SECTION interrupts\n(.*?)(?=^=====TRUTH-SECTION )", text, re.M | re.S)[1]
+    lines = section(report(truth, request.param), "interrupts")
     target = Target(open_image(real(request.param)))
-    return Session(target, find_guest(target)), LINE.findall(section)
+    return Session(target, find_guest(target)), LINE.findall(lines)
 
 
 def test_every_interrupt_is_what_its_guest_said(case):

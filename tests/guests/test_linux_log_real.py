@@ -5,25 +5,18 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.guests.linux import find
 from vmdebug.guests.linux.log import each_message
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 LINE = re.compile(r"^\[\s*(\d+)\.(\d+)\] (.*)$", re.M)
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
-    folder, name = TRUTHS[request.param]
-    text = (truth(folder) / name).read_text()
-    section = re.search(r"^=====TRUTH-SECTION dmesg\n(.*?)(?=^=====TRUTH-SECTION )", text, re.M | re.S)[1]
-    said = [(int(second) * 10**6 + int(part), line) for second, part, line in LINE.findall(section)]
+    lines = section(report(truth, request.param), "dmesg")
+    said = [(int(second) * 10**6 + int(part), line) for second, part, line in LINE.findall(lines)]
     return find(Target(open_image(real(request.param)))), said
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import find_guest
 from vmdebug.guests.linux.tasks import each_task
@@ -12,23 +13,16 @@ from vmdebug.load import load_dcmds
 from vmdebug.session import Session
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 CACHE = re.compile(r"^(\S+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) : tunables", re.M)
 MOVED = 2048  # pages, of the 8192 in 32 MiB, that may change hands between the report and the image
 SETTLED = 64  # pages that may do so of what seldom changes
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
     load_dcmds(pytest.fail)
-    folder, name = TRUTHS[request.param]
     target = Target(open_image(real(request.param)))
-    return Session(target, find_guest(target)), (truth(folder) / name).read_text()
+    return Session(target, find_guest(target)), report(truth, request.param)
 
 
 def pages(said, key):

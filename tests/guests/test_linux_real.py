@@ -1,31 +1,16 @@
 """Linux kernels found in real images, by registers and page tables alone, against what the guests said."""
 
-import re
-
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.guests.linux import find
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 
-
-def section(text, name):
-    """The lines of one section of a guest's own report."""
-    found = re.search(rf"^=====TRUTH-SECTION {name}\n(.*?)(?=^=====TRUTH-SECTION |\Z)", text, re.M | re.S)
-    return found[1].rstrip("\n")
-
-
-@pytest.fixture(params=TRUTHS)
+@pytest.fixture(params=REPORTS)
 def case(request, real, truth):
-    folder, name = TRUTHS[request.param]
-    return find(Target(open_image(real(request.param)))), (truth(folder) / name).read_text()
+    return find(Target(open_image(real(request.param)))), report(truth, request.param)
 
 
 def test_the_kernel_is_who_its_guest_said(case):

@@ -6,27 +6,20 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.guests.linux import find
 from vmdebug.guests.linux.stacks import NoStack
 from vmdebug.guests.linux.tasks import each_task
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 FRAME = re.compile(r"^\[<0>\] ([^+]+)\+0x([0-9a-f]+)/", re.M)
 MOVED = 3  # threads that ran between the guest's report and the image
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
-    folder, name = TRUTHS[request.param]
-    text = (truth(folder) / name).read_text()
-    section = re.search(r"^=====TRUTH-SECTION stacks\n(.*?)(?=^=====TRUTH-SECTION )", text, re.M | re.S)[1]
-    said = {int(part.split()[0]): FRAME.findall(part) for part in re.split(r"^--- tid=", section, flags=re.M)[1:]}
+    lines = section(report(truth, request.param), "stacks")
+    said = {int(part.split()[0]): FRAME.findall(part) for part in re.split(r"^--- tid=", lines, flags=re.M)[1:]}
     return find(Target(open_image(real(request.param)))), said
 
 

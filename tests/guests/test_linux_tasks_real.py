@@ -5,26 +5,19 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.guests.linux import find
 from vmdebug.guests.linux.tasks import current_task, each_task
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 COMM = 15  # characters that the kernel keeps of a name; the report's may be longer
 PROCESS = re.compile(r"^tid=(\d+) tgid=(\d+) ppid=(\d+) uid=(\d+) state=(\S) .*?comm=(.*)$", re.M)
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
-    folder, name = TRUTHS[request.param]
-    text = (truth(folder) / name).read_text()
-    section = re.search(r"^=====TRUTH-SECTION ps\n(.*?)(?=^=====TRUTH-SECTION )", text, re.M | re.S)[1]
-    return find(Target(open_image(real(request.param)))), PROCESS.findall(section)
+    lines = section(report(truth, request.param), "ps")
+    return find(Target(open_image(real(request.param)))), PROCESS.findall(lines)
 
 
 def lasting(said, found):

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import find_guest
 from vmdebug.guests.linux.tasks import Task
@@ -12,12 +13,6 @@ from vmdebug.load import load_dcmds
 from vmdebug.session import Session
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 TIMER = re.compile(r"^ #\d+: <.*>, (\w+), S:01\n # expires at \d+-(\d+) nsecs \[in (-?\d+) to", re.M)
 WORKER = re.compile(r"^tid=(\d+) .* comm=(kworker/(?!R-)[^-+\n]*)[-+]?(.*)$", re.M)
 LASTING = 10**12  # nanoseconds: more than passed between the report and the image
@@ -25,16 +20,11 @@ RESCUER = "kworker/R-"  # what the names of rescuers begin with since 6.7
 COMM = 15
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
     load_dcmds(pytest.fail)
-    folder, name = TRUTHS[request.param]
     target = Target(open_image(real(request.param)))
-    return Session(target, find_guest(target)), (truth(folder) / name).read_text()
-
-
-def section(text, name):
-    return re.search(rf"^=====TRUTH-SECTION {name}\n(.*?)(?=^=====TRUTH-SECTION |\Z)", text, re.M | re.S)[1]
+    return Session(target, find_guest(target)), report(truth, request.param)
 
 
 def test_timers_that_could_not_have_fired_since_are_as_the_guest_said(case):

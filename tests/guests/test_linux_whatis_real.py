@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from formats import open_image
+from tests.guests.reports import REPORTS, report, section
 from vmdebug.guests import find_guest
 from vmdebug.guests.linux.tasks import each_process, each_task
 from vmdebug.guests.linux.vmalloc import each_vmalloc
@@ -13,21 +14,14 @@ from vmdebug.load import load_dcmds
 from vmdebug.session import Session
 from vmdebug.targets.target import Target
 
-TRUTHS = {
-    "linux-mini.elf.core": ("linux-mini", "truth.txt"),
-    "linux-72.elf.core": ("linux-72", "truth.txt"),
-    "xen-pv.core": ("xen-pv", "pv.truth.txt"),
-    "xen-pvh.core": ("xen-pvh", "pvh.truth.txt"),
-}
 AREA = re.compile(r"^0x\S+ +(\d+) (?:(\w\S*)\+0x([0-9a-f]+)/0x[0-9a-f]+(?: \[\w+\])?)?(.*)$", re.M)
 
 
-@pytest.fixture(scope="module", params=TRUTHS)
+@pytest.fixture(scope="module", params=REPORTS)
 def case(request, real, truth):
     load_dcmds(pytest.fail)
-    folder, name = TRUTHS[request.param]
     target = Target(open_image(real(request.param)))
-    return Session(target, find_guest(target)), (truth(folder) / name).read_text()
+    return Session(target, find_guest(target)), report(truth, request.param)
 
 
 def told(session, address):
@@ -36,8 +30,8 @@ def told(session, address):
 
 def test_vmalloc_areas_are_those_that_the_guest_said(case):
     session, said = case
-    section = re.search(r"^=====TRUTH-SECTION vmallocinfo\n(.*?)(?=^=====TRUTH-SECTION )", said, re.M | re.S)[1]
-    live = [line for line in AREA.findall(section) if "unpurged" not in line[3] and line[1]]
+    lines = section(said, "vmallocinfo")
+    live = [line for line in AREA.findall(lines) if "unpurged" not in line[3] and line[1]]
     expected = Counter((int(size), caller, int(offset, 16)) for size, caller, offset, _ in live)
 
     found = Counter()
