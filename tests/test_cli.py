@@ -50,6 +50,9 @@ def home(tmp_path, monkeypatch):
         (["-p", "12"], 2),
         (["--page-cache", "1", "-e", "::status"], 0),
         (["--page-cache", "much", "-e", "::status"], 2),
+        (["--page-cache", "²", "-e", "::status"], 2),  # a digit to str, no number to int
+        (["-s", "²", "-e", "::status"], 2),
+        (["-s", "9" * 5000, "-e", "::status"], 2),
     ],
 )
 def test_exit_statuses_are_those_of_mdb(words, status, demo):

@@ -106,7 +106,7 @@ def _apply(options: Options, letter: str, value: str) -> None:
         case "-o":
             options.settings.append((value.removeprefix("+"), not value.startswith("+")))
         case "-s":
-            if not value.isdigit():
+            if not _is_count(value):
                 raise BadUsage("expected integer following -s")
             options.distance = int(value)
         case "-P":
@@ -127,6 +127,11 @@ def _apply(options: Options, letter: str, value: str) -> None:
             options.action = "help"
         case _:
             _apply_plain(options, letter, value)
+
+
+def _is_count(value: str) -> bool:
+    """Plain decimal digits, few enough for any number of things; str.isdigit() alone admits more than int() does."""
+    return value.isascii() and value.isdigit() and len(value) <= 18
 
 
 def _apply_plain(options: Options, letter: str, value: str) -> None:
@@ -150,7 +155,7 @@ def _apply_plain(options: Options, letter: str, value: str) -> None:
         case "--no-cache":
             options.cache = False
         case "--page-cache":
-            if not value.isdigit() or not int(value):
+            if not _is_count(value) or not int(value):
                 raise BadUsage(f"--page-cache {value}: a number of MiB is wanted")
             options.page_cache = int(value)
         case "--allow-backing":
