@@ -4,7 +4,7 @@
     paging     page-table walks
     symbols/   names of addresses          types/    types of data
     targets/   an image as address spaces  guests/   what an operating system keeps where
-    dcmd       @dcmd, @walker, rows, the registry
+    dcmd       @dcmd, @walker, Call; entries   what they register; registry   where
     lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses
     session    one sitting                 load      finds dcmds
     library    vmdebug.open(): one object for an opened image

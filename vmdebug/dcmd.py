@@ -1,4 +1,4 @@
-"""How a dcmd or walker is written down, and the registry that holds them.
+"""How a dcmd or walker is written down, and what it gets when it is called.
 
 A dcmd is a generator of rows. A row is a frozen dataclass: its fields are the keys of its JSON, its **first field
 goes down a pipe**, and `text` says how a person reads it. The docstring is the help: its first line describes the
@@ -18,21 +18,38 @@ no address was given); one that is `whole` gets them all at once. An error that 
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, fields
-from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol, TypeVar
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from formats.lazy import dataclass
+from vmdebug.entries import Address, Dcmd, Flag, Hex, Lines, Row, Show, Text, Walker, columns
 from vmdebug.errors import DebuggerError, UsageError
+from vmdebug.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
     from vmdebug.guests.base import Guest
     from vmdebug.targets.target import Target
 
-Hex = NewType("Hex", int)  # a number that is shown in hex, also in JSON: a register, a word of memory, a mask
-Row = Any  # a frozen dataclass; each dcmd has its own
-Address = Literal["none", "optional", "required"]
+__all__ = [
+    "REGISTRY",
+    "Address",
+    "Call",
+    "Dcmd",
+    "Flag",
+    "Hex",
+    "Lines",
+    "NotMine",
+    "Registry",
+    "Row",
+    "Show",
+    "Sitting",
+    "Text",
+    "Walker",
+    "columns",
+    "dcmd",
+    "walker",
+]
 
 
 class NotMine(DebuggerError):
@@ -40,111 +57,6 @@ class NotMine(DebuggerError):
 
     def __init__(self) -> None:
         super().__init__("no other definition of the command takes the call")
-
-
-class Show(Protocol):
-    """How values become text in this session: names of addresses, the radix."""
-
-    @property
-    def piped(self) -> bool:
-        """The text goes into a pipe: bare values, no heads."""
-        ...
-
-    @property
-    def width(self) -> int | None:
-        """Where format commands wrap; None where they do not, as in a shell's pipe."""
-        ...
-
-    @property
-    def wrap(self) -> int | None:
-        """Where every other line wraps, if the user wants that."""
-        ...
-
-    @property
-    def terminal(self) -> bool:
-        """The text goes to a terminal, which may be given colours and bold."""
-        ...
-
-    def symbol(self, address: int) -> str:
-        """`name+0xoff`, or hex with 0x where no symbol covers the address (mdb's %a)."""
-        ...
-
-    def symbol_or_empty(self, address: int) -> str:
-        """`name+0xoff`, or nothing (mdb's %A)."""
-        ...
-
-    def number(self, value: int, *, signed: bool = False, prefix: bool = False) -> str:
-        """The value in the current radix (mdb's %r, %R; `prefix` is %#r)."""
-        ...
-
-
-Lines = Callable[[Iterable[Row], Show], Iterator[str]]
-
-
-@dataclass(frozen=True)
-class Text:
-    """One line a row: a format template over the row's fields, and a head printed once above the first.
-
-    Beyond Python's own format specs a field takes `a` (symbol), `A` (symbol or nothing), `r` and `R` (current radix),
-    each after an optional alignment and width: `{pc:a}`, `{addr:<16A}`. A None is shown as `missing`.
-    """
-
-    line: str
-    head: str = ""
-    missing: str = "-"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """An option of a dcmd: a letter, and what its value is. `number` values are read in the current radix."""
-
-    letter: str
-    help: str
-    value: Literal["none", "number", "text"] = "none"
-    name: str = ""  # what the value is called in the synopsis
-
-
-@dataclass(frozen=True)
-class Dcmd:
-    """A dcmd as the registry holds it."""
-
-    name: str
-    run: Callable[["Call"], Iterator[Row] | None]
-    address: Address
-    synopsis: str
-    text: Text | Lines | None
-    flags: Sequence[Flag]
-    row: type | None
-    summary: str
-    help: str
-    module: str
-    guests: Sequence[str] | None = None
-    whole: bool = False
-    raw: bool = False
-    repeats: bool = False
-    stream: bool = False
-    built_in: bool = False
-    passes: bool = False
-
-    @property
-    def usage(self) -> str:
-        """The usage line as mdb words it."""
-        mark = {"none": "", "optional": "[address]", "required": "address"}[self.address]
-        dollar = self.name[0] in "$:"
-        shown = f"{mark}{self.name}" if dollar else f"{mark}::{self.name}"
-        return f"Usage: {shown} {self.synopsis}".rstrip()
-
-
-@dataclass(frozen=True)
-class Walker:
-    """A walker as the registry holds it. `start` says whether it takes or needs a starting address."""
-
-    name: str
-    run: Callable[["Call"], Iterator[int]]
-    start: Address
-    summary: str
-    module: str
-    guests: Sequence[str] | None = None
 
 
 @dataclass
@@ -222,7 +134,7 @@ class Sitting(Protocol):
     @property
     def show(self) -> Show: ...
     @property
-    def registry(self) -> "Registry": ...
+    def registry(self) -> Registry: ...
     @property
     def word(self) -> int:
         """The size of a pointer."""
@@ -243,111 +155,6 @@ class Sitting(Protocol):
     def addresses_in(self, rows: Iterable[Row]) -> Iterator[int]: ...
     def evaluate(self, text: str) -> int: ...
     def walk(self, name: str, start: int | None = None) -> Iterator[int]: ...
-
-
-Entry = TypeVar("Entry", Dcmd, Walker)
-
-
-class Loads(Protocol):
-    """Imports modules of dcmds when they are needed."""
-
-    def need(self, name: str) -> None:
-        """Import what defines the name."""
-        ...
-
-    def all(self) -> None:
-        """Import everything."""
-        ...
-
-
-class Registry:
-    """Dcmds and walkers by name. Of several with one name, the last whose guests fit wins.
-
-    A `loader` is asked for each name before it is looked up, and for all before they are listed.
-    """
-
-    loader: Loads | None = None
-
-    def __init__(self) -> None:
-        self._dcmds: dict[str, list[Dcmd]] = {}
-        self._walkers: dict[str, list[Walker]] = {}
-
-    def add(self, entry: Dcmd | Walker) -> None:
-        if isinstance(entry, Dcmd):
-            self._dcmds.setdefault(entry.name, []).append(entry)
-        else:
-            self._walkers.setdefault(entry.name, []).append(entry)
-
-    def dcmd(self, name: str, guest: str | None = None) -> Dcmd | None:
-        """The dcmd of that name for that kind of guest (or `module`name` scoped)."""
-        self._need(name)
-        return _pick(self._dcmds, name, guest)
-
-    def walker(self, name: str, guest: str | None = None) -> Walker | None:
-        self._need(name)
-        return _pick(self._walkers, name, guest)
-
-    def dcmds(self, guest: str | None = None) -> list[Dcmd]:
-        """Every dcmd that fits the guest, by name."""
-        self._need_all()
-        found = (self.dcmd(name, guest) for name in sorted(self._dcmds))
-        return [entry for entry in found if entry]
-
-    def walkers(self, guest: str | None = None) -> list[Walker]:
-        self._need_all()
-        found = (self.walker(name, guest) for name in sorted(self._walkers))
-        return [entry for entry in found if entry]
-
-    def definitions(self, name: str) -> list[Dcmd | Walker]:
-        """All that bear the name, the one that wins last."""
-        self._need(name)
-        return [*self._walkers.get(name, []), *self._dcmds.get(name, [])]
-
-    def before(self, entry: Dcmd, guest: str | None = None) -> Dcmd | None:
-        """The definition of the same name that this one hides from that kind of guest."""
-        held = self._dcmds.get(entry.name, [])
-        earlier = held[: held.index(entry)] if entry in held else []
-        return next((each for each in reversed(earlier) if each.guests is None or guest in each.guests), None)
-
-    def remove(self, module: str) -> bool:
-        """Take away what a module defined; False if it defined nothing that can be taken away."""
-        dcmds, walkers = _without(self._dcmds, module), _without(self._walkers, module)
-        return dcmds or walkers
-
-    def _need(self, name: str) -> None:
-        """Have the modules of a name imported; all of them where none says that it defines the name."""
-        bare = name.rpartition("`")[2]
-        if self.loader is not None:
-            self.loader.need(bare)
-            if bare not in self._dcmds and bare not in self._walkers:
-                self.loader.all()
-
-    def _need_all(self) -> None:
-        if self.loader is not None:
-            self.loader.all()
-
-
-def _without(table: Mapping[str, list[Entry]], module: str) -> bool:
-    found = False
-    for entries in table.values():
-        kept = [each for each in entries if each.module != module or (isinstance(each, Dcmd) and each.built_in)]
-        found = found or len(kept) < len(entries)
-        entries[:] = kept
-    return found
-
-
-def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:
-    """The last definition that fits; one that names the guest's kind goes before one for all."""
-    module, _, bare = name.rpartition("`")
-    found = [entry for entry in reversed(table.get(bare, [])) if not module or entry.module == module]
-    for fits in (lambda entry: guest in (entry.guests or ()), lambda entry: entry.guests is None):
-        if entry := next(filter(fits, found), None):
-            return entry
-    return None
-
-
-COLUMN = re.compile(r"^(\w+): (.+(?:\n +.+)*)$", re.MULTILINE)
-REGISTRY = Registry()  # filled when dcmd modules are imported
 
 
 def dcmd(
@@ -405,14 +212,6 @@ def dcmd(
         return run
 
     return register
-
-
-def columns(row: type) -> Iterator[tuple[str, str]]:
-    """The keys of a row's JSON, each with what its docstring says of it in a line `key: meaning`."""
-    told = dict(COLUMN.findall(inspect.cleandoc(row.__doc__ or "")))
-    for each in fields(row):
-        if not each.name.startswith("_"):
-            yield each.name.lower(), told.get(each.name, "")
 
 
 def walker(

@@ -1,0 +1,109 @@
+"""Dcmds and walkers by name: the registry that the decorators of vmdebug.dcmd fill and a session looks things up in."""
+
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
+
+from vmdebug.entries import Dcmd, Walker
+
+Entry = TypeVar("Entry", Dcmd, Walker)
+
+
+class Loads(Protocol):
+    """Imports modules of dcmds when they are needed."""
+
+    def need(self, name: str) -> None:
+        """Import what defines the name."""
+        ...
+
+    def all(self) -> None:
+        """Import everything."""
+        ...
+
+
+class Registry:
+    """Dcmds and walkers by name. Of several with one name, the last whose guests fit wins.
+
+    A `loader` is asked for each name before it is looked up, and for all before they are listed.
+    """
+
+    loader: Loads | None = None
+
+    def __init__(self) -> None:
+        self._dcmds: dict[str, list[Dcmd]] = {}
+        self._walkers: dict[str, list[Walker]] = {}
+
+    def add(self, entry: Dcmd | Walker) -> None:
+        if isinstance(entry, Dcmd):
+            self._dcmds.setdefault(entry.name, []).append(entry)
+        else:
+            self._walkers.setdefault(entry.name, []).append(entry)
+
+    def dcmd(self, name: str, guest: str | None = None) -> Dcmd | None:
+        """The dcmd of that name for that kind of guest (or `module`name` scoped)."""
+        self._need(name)
+        return _pick(self._dcmds, name, guest)
+
+    def walker(self, name: str, guest: str | None = None) -> Walker | None:
+        self._need(name)
+        return _pick(self._walkers, name, guest)
+
+    def dcmds(self, guest: str | None = None) -> list[Dcmd]:
+        """Every dcmd that fits the guest, by name."""
+        self._need_all()
+        found = (self.dcmd(name, guest) for name in sorted(self._dcmds))
+        return [entry for entry in found if entry]
+
+    def walkers(self, guest: str | None = None) -> list[Walker]:
+        self._need_all()
+        found = (self.walker(name, guest) for name in sorted(self._walkers))
+        return [entry for entry in found if entry]
+
+    def definitions(self, name: str) -> list[Dcmd | Walker]:
+        """All that bear the name, the one that wins last."""
+        self._need(name)
+        return [*self._walkers.get(name, []), *self._dcmds.get(name, [])]
+
+    def before(self, entry: Dcmd, guest: str | None = None) -> Dcmd | None:
+        """The definition of the same name that this one hides from that kind of guest."""
+        held = self._dcmds.get(entry.name, [])
+        earlier = held[: held.index(entry)] if entry in held else []
+        return next((each for each in reversed(earlier) if each.guests is None or guest in each.guests), None)
+
+    def remove(self, module: str) -> bool:
+        """Take away what a module defined; False if it defined nothing that can be taken away."""
+        dcmds, walkers = _without(self._dcmds, module), _without(self._walkers, module)
+        return dcmds or walkers
+
+    def _need(self, name: str) -> None:
+        """Have the modules of a name imported; all of them where none says that it defines the name."""
+        bare = name.rpartition("`")[2]
+        if self.loader is not None:
+            self.loader.need(bare)
+            if bare not in self._dcmds and bare not in self._walkers:
+                self.loader.all()
+
+    def _need_all(self) -> None:
+        if self.loader is not None:
+            self.loader.all()
+
+
+def _without(table: Mapping[str, list[Entry]], module: str) -> bool:
+    found = False
+    for entries in table.values():
+        kept = [each for each in entries if each.module != module or (isinstance(each, Dcmd) and each.built_in)]
+        found = found or len(kept) < len(entries)
+        entries[:] = kept
+    return found
+
+
+def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:
+    """The last definition that fits; one that names the guest's kind goes before one for all."""
+    module, _, bare = name.rpartition("`")
+    found = [entry for entry in reversed(table.get(bare, [])) if not module or entry.module == module]
+    for fits in (lambda entry: guest in (entry.guests or ()), lambda entry: entry.guests is None):
+        if entry := next(filter(fits, found), None):
+            return entry
+    return None
+
+
+REGISTRY = Registry()  # filled when dcmd modules are imported
