@@ -10,6 +10,7 @@ from vmdebug.errors import Abort, ReadFailed, UsageError
 PARAGRAPH = 16
 MAX_GROUP, MAX_PARAGRAPHS = 0x100, 0x10
 MAX_LENGTH = 1 << 40
+REPEATED = "*"
 CHUNK = 1 << 16  # bytes read at once: a multiple of every line's length
 
 Byte = int | None  # None: not shown
@@ -32,11 +33,14 @@ class DumpLine:
 
 
 def dump_lines(rows: Iterable[DumpLine], _: Show) -> Iterator[str]:
-    """The head once, then each line; with -s a repeated line becomes one `*`."""
+    """The head once, then each line; with -s all repetitions of a line become one `*`."""
+    before = ""
     for number, row in enumerate(rows):
         if number == 0 and row._head:
             yield row._head
-        yield row._line
+        if row._line != REPEATED or before != REPEATED:
+            yield row._line
+        before = row._line
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def dump(call: Call) -> Iterator[DumpLine]:
         call.leave_dot(start + length)
         line = layout.line(addr - (first if base else 0), data)
         if "s" in call.flags and data == repeated:
-            line = "*"
+            line = REPEATED
         repeated = data
         known = bytes(b for b in data if b is not None)
         yield DumpLine(Vaddr(addr), known.hex(), characters(data), line, head)
@@ -153,7 +157,7 @@ def _each_line(
     held, held_at = b"", first
     for addr in range(first, end, width):
         if addr + width > held_at + len(held):
-            held, held_at = _read_some(reader, addr, min(CHUNK, end - addr)), addr
+            held, held_at = _read_some(reader, addr, min(CHUNK, end - addr), width), addr
         part = held[addr - held_at : addr - held_at + width]
         if len(part) == width:
             yield addr, [b if addr + at in wanted else None for at, b in enumerate(part)]
@@ -164,13 +168,13 @@ def _each_line(
         raise Abort(f"failed to read data at 0x{failed:x}: no mapping for address")
 
 
-def _read_some(reader: Callable[[int, int], bytes], addr: int, size: int) -> bytes:
-    """Up to `size` bytes: as many whole pages as can be read in one go."""
-    while size > 0:
+def _read_some(reader: Callable[[int, int], bytes], addr: int, size: int, width: int) -> bytes:
+    """Up to `size` bytes: all of them, or what is left of the page, or one line; nothing if not even that is there."""
+    for length in (size, max(PAGE_SIZE - addr % PAGE_SIZE, width), width):
         try:
-            return reader(addr, size)
+            return reader(addr, min(length, size))
         except ReadFailed:
-            size = (size - 1) // PAGE_SIZE * PAGE_SIZE - addr % PAGE_SIZE if size > PAGE_SIZE else 0
+            continue
     return b""
 
 
