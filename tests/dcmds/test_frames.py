@@ -83,5 +83,5 @@ def test_an_entry_of_zero_prints_nothing(illumos):
 
 
 def test_refuses_a_level_that_there_is_not(illumos):
-    with pytest.raises(DebuggerError, match="^invalid level 4$"):
+    with pytest.raises(DebuggerError, match="invalid level 4"):
         illumos().rows("100061::pte -l 4")

@@ -6,13 +6,13 @@ from tests.fakes import Debug, FakeGuest, FakeTarget, symbol
 from vmdebug.errors import DebuggerError
 
 WIDE = """\
-%rax = 0x0000000000000000                 %r9  = 0x1111111100000009 
-%rbx = 0xfffffffffbc4b7f0            cpus %r10 = 0x222222220000000a 
-%rcx = 0x000000000000007f                 %r11 = 0x333333330000000b 
-%rdx = 0x000000000000000e                 %r12 = 0x444444440000000c 
-%rsi = 0x000000000000000f                 %r13 = 0x555555550000000d 
-%rdi = 0xfffffffffbc4b7f0            cpus %r14 = 0x666666660000000e 
-%r8  = 0x0000000000000000                 %r15 = 0x777777770000000f 
+%rax = 0x0000000000000000                 %r9  = 0x1111111100000009\x20
+%rbx = 0xfffffffffbc4b7f0            cpus %r10 = 0x222222220000000a\x20
+%rcx = 0x000000000000007f                 %r11 = 0x333333330000000b\x20
+%rdx = 0x000000000000000e                 %r12 = 0x444444440000000c\x20
+%rsi = 0x000000000000000f                 %r13 = 0x555555550000000d\x20
+%rdi = 0xfffffffffbc4b7f0            cpus %r14 = 0x666666660000000e\x20
+%r8  = 0x0000000000000000                 %r15 = 0x777777770000000f\x20
 
 %rip = 0xfffffffffb81807e cyclic_fire+0x6e
 %rbp = 0xffffff000100bbf0
