@@ -9,11 +9,10 @@ from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.illumos.kernel import Illumos, illumos
 from vmdebug.guests.illumos.processes import PIDFLAG, PROC_FLAG, PROCESS_FLAG, Process, flag_names
-from vmdebug.guests.illumos.threads import each_process, each_thread
+from vmdebug.guests.illumos.threads import STATES, each_process, each_thread
 
 GUESTS = ("illumos",)
 NUMBERS = (("TASK", "T", "task"), ("PROJ", "P", "project"), ("ZONE", "z", "zone"))
-THREAD_STATES = dict(zip((0, 1, 2, 4, 8, 16, 32), "FREE SLEEP RUN ONPROC ZOMB STOPPED WAIT".split(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -154,8 +153,8 @@ def _row(call: Call, guest: Illumos, process: Process) -> ProcessRow:
 def _threads(guest: Illumos, process: int) -> Iterator[OwnThread]:
     for address in each_thread(guest, process):
         record = guest.objects.at("kthread_t", address)
-        state = THREAD_STATES.get(record["t_state"])
-        named = f"TS_{state}" if state else f"{record['t_state']:#x}"
+        state = STATES.get(record["t_state"])
+        named = f"TS_{state.upper()}" if state else f"{record['t_state']:#x}"
         yield OwnThread(Vaddr(address), named, Vaddr(int(record["t_lwp"])), record["t_tid"])
 
 

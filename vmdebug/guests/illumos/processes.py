@@ -21,16 +21,16 @@ PROCESS_FLAG = (
     "SSYS SEXITING SITBUSY SFORKING SWATCHOK - - - SKILLED SSCONT SZONETOP SEXTKILLED - SUGID SEXECED - "
     "SJCTL SNOWAIT SVFORK SVFWAIT SEXITLWPS SHOLDFORK - SHOLDFORK1 SCOREDUMP SMSACCT SLWPWRAP SAUTOLPG "
     "SNOCD SHOLDWATCH SMSFORK SDOCORE"
-).split()  # p_flag
-PIDFLAG = "CLDPEND CLDCONT CLDNOSIGCHLD CLDWAITPID".split()  # p_pidflag
+)  # p_flag
+PIDFLAG = "CLDPEND CLDCONT CLDNOSIGCHLD CLDWAITPID"  # p_pidflag
 PROC_FLAG = (
-    "P_PR_TRACE P_PR_PTRACE P_PR_FORK P_PR_LOCK P_PR_ASYNC P_PR_EXEC P_PR_BPTADJ P_PR_RUNLCL P_PR_KILLCL"
-).split()  # p_proc_flag
+    "P_PR_TRACE P_PR_PTRACE P_PR_FORK P_PR_LOCK P_PR_ASYNC P_PR_EXEC P_PR_BPTADJ P_PR_RUNLCL P_PR_KILLCL"  # p_proc_flag
+)
 
 
-def flag_names(value: int, names: Sequence[str]) -> Sequence[str]:
+def flag_names(value: int, names: str) -> Sequence[str]:
     """The names of the bits that are set, the lowest first, and in hex what has no name."""
-    named = {bit: name for bit, name in enumerate(names) if name != "-"}
+    named = {bit: name for bit, name in enumerate(names.split()) if name != "-"}
     rest = value & ~sum(1 << bit for bit in named)
     return [name for bit, name in named.items() if value >> bit & 1] + ([f"0x{rest:x}"] if rest else [])
 
