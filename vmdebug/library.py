@@ -88,11 +88,27 @@ class Machine:
 
 
 def open_machine(
-    *names: Path | str, allow_backing: Sequence[Path | str] = (), cache_dir: Path | None = None
+    *names: Path | str,
+    allow_backing: Sequence[Path | str] = (),
+    cache_dir: Path | None = None,
+    plugins: Sequence[Path | str] = (),
 ) -> Machine:
-    """The machine in an image; ImageError if the file is none, or is broken."""
+    """The machine in an image; ImageError if the file is none, or is broken.
+
+    `plugins` are files and folders beside those that are installed; one that fails is a warning.
+    """
+    from formats.cache import Cache
     from formats.opener import open_image
     from vmdebug.guests import find_guest
+    from vmdebug.plugins import load_plugins
 
-    target = Target(open_image(*names, allow_backing=allow_backing, cache_dir=cache_dir))
+    load_plugins(_warn, plugins)
+    image = open_image(*names, allow_backing=allow_backing, cache_dir=cache_dir)
+    target = Target(image, Cache(cache_dir) if cache_dir else None)
     return Machine(target, find_guest(target))
+
+
+def _warn(text: str) -> None:
+    import warnings
+
+    warnings.warn(text, stacklevel=3)

@@ -17,15 +17,17 @@ from formats.lazy import dataclass
 from vmdebug.symbols.kallsyms_names import LONG, WORD, BrokenNames, Names, find_names
 
 SIGNED = struct.Struct("<i")
+NEARBY = 64  # bytes in which the base of the addresses and the number of the names lie, beside the tables
 MAX_SYMBOL_SIZE = 1 << 16  # a symbol's size is a guess from its successor: not over a gap
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """How record numbers become addresses: a table in `data` and a scheme."""
+    """How record numbers become addresses: a table in `data`, of entries of some size, and a scheme."""
 
     scheme: str
     at: int
+    entry: int
     of: Callable[[int], int]
 
 
@@ -39,6 +41,17 @@ class Kallsyms:
 
     def __len__(self) -> int:
         return self.names.count
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Offsets into the data that was searched: from the first of the tables to behind the last."""
+        names, table, sequence = self.names, self.addresses.at, self._sequence_at
+        starts = [names.names_at, names.count_at, table]
+        ends = [names.index_end, table + self.addresses.entry * names.count]
+        if sequence is not None:
+            starts.append(sequence)
+            ends.append(sequence + 3 * names.count)
+        return max(min(starts) - NEARBY, 0), min(max(ends) + NEARBY, len(names.data))
 
     def address(self, number: int) -> int:
         return self.addresses.of(number)
@@ -55,7 +68,11 @@ class Kallsyms:
         wanted = name.encode()
         order = range(self.names.count)
         first = bisect_left(order, wanted, key=self._name_by_rank)
-        last = bisect_right(order, wanted, lo=first, key=self._name_by_rank)
+        last = first + 1  # most names are borne once
+        if last < self.names.count and self._name_by_rank(last) == wanted:
+            last = bisect_right(order, wanted, lo=last, key=self._name_by_rank)
+        elif first == self.names.count or self._name_by_rank(first) != wanted:
+            return []
         return sorted(self._number_of_rank(rank) for rank in range(first, last))
 
     def below(self, address: int) -> range:
@@ -157,22 +174,22 @@ def _relative(data: bytes, at: int, base_at: int, longs: struct.Struct) -> Itera
     def plain(number: int) -> int:
         return (base + int(WORD.unpack_from(data, at + 4 * number)[0])) & mask
 
-    yield Addresses("base-relative, per-CPU absolute", at, per_cpu_absolute)
-    yield Addresses("base-relative", at, plain)
+    yield Addresses("base-relative, per-CPU absolute", at, 4, per_cpu_absolute)
+    yield Addresses("base-relative", at, 4, plain)
 
 
 def _placed(data: bytes, at: int, base: int) -> Addresses:
     def place_relative(number: int) -> int:
         return base + at + 4 * number + int(SIGNED.unpack_from(data, at + 4 * number)[0])
 
-    return Addresses("place-relative", at, place_relative)
+    return Addresses("place-relative", at, 4, place_relative)
 
 
 def _absolute(data: bytes, at: int, longs: struct.Struct) -> Addresses:
     def absolute(number: int) -> int:
         return int(longs.unpack_from(data, at + longs.size * number)[0])
 
-    return Addresses("absolute", at, absolute)
+    return Addresses("absolute", at, longs.size, absolute)
 
 
 def _sequence(names: Names, addresses: Addresses, word: int) -> int | None:

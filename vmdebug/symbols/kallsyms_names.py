@@ -47,12 +47,8 @@ class Names:
 
     def record(self, number: int) -> tuple[int, int]:
         """Where the token codes of a record lie: offset and length."""
-        at = self.names_at + self.markers[number // GROUP]
         try:
-            for _ in range(number % GROUP):
-                start, length = self._span(at)
-                at = start + length
-            return self._span(at)
+            return self._span(self.after(self.names_at + self.markers[number // GROUP], number % GROUP))
         except IndexError:
             raise BrokenNames(self.base + self.names_at, number) from None
 
@@ -75,6 +71,18 @@ class Names:
                 at += 1
             yield b"".join([tokens[code] for code in data[at : at + length]])
             at += length
+
+    def after(self, at: int, records: int) -> int:
+        """Where the record lies that follows so many from `at` on; IndexError behind the data."""
+        data = self.data
+        if not self.long_records:
+            for _ in range(records):
+                at += data[at] + 1
+            return at
+        for _ in range(records):
+            length = data[at]
+            at += length + 1 if length < 0x80 else ((length & 0x7F) | data[at + 1] << 7) + 2
+        return at
 
     def _span(self, at: int) -> tuple[int, int]:
         length = self.data[at]
@@ -201,12 +209,10 @@ def _keeps_markers(names: Names, end: int) -> bool:
     for group in {0, 1, at // 2, at - 1, at} | set(range(0, at, max(at // 16, 1))):
         if not 0 <= group <= at:
             continue
-        place = names.names_at + names.markers[group]
-        for _ in range(min(GROUP, names.count - group * GROUP)):
-            if place >= end:
-                return False
-            start, length = names._span(place)
-            place = start + length
+        try:
+            place = names.after(names.names_at + names.markers[group], min(GROUP, names.count - group * GROUP))
+        except IndexError:
+            return False
         if group < at and place != names.names_at + names.markers[group + 1]:
             return False
         if group == at and not 0 <= end - place < 8:

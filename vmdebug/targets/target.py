@@ -3,6 +3,7 @@
 from collections.abc import Mapping as Dictionary
 from functools import cached_property
 
+from formats.cache import Cache
 from formats.errors import MfnUnknown, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, Gfn, Maddr, Mfn, Paddr, Pfn, Vaddr
 from formats.image import Image, Vcpu
@@ -23,10 +24,14 @@ class NoTables(DebuggerError):
 
 
 class Target:
-    """Everything that can be read from one image. Opening one reads nothing but the saved vcpus."""
+    """Everything that can be read from one image. Opening one reads nothing but the saved vcpus.
 
-    def __init__(self, image: Image) -> None:
+    `cache` keeps what was found out about a kernel from run to run; nothing is kept without it.
+    """
+
+    def __init__(self, image: Image, cache: Cache | None = None) -> None:
         self.image = image
+        self.cache = cache
         self._spaces: dict[int, AddressSpace] = {}
 
     @property

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
+from formats.cache import Cache
 from vmdebug.errors import DebuggerError
 from vmdebug.types.model import (
     Argument,
@@ -49,6 +50,7 @@ SIGNED, CHAR, BOOL = 1, 2, 4  # encoding of an INT
 TAG_KINDS = {"struct": (STRUCT,), "union": (UNION,), "enum": (ENUM, ENUM64)}
 PLAIN_KINDS = (TYPEDEF, INT, FLOAT)
 MAX_NAME = 512
+INDEX = "btf-1"  # what the cache calls the places of a container's records
 
 
 class BtfError(DebuggerError):
@@ -61,12 +63,15 @@ class BtfError(DebuggerError):
 
 
 class Btf:
-    """One container. `base` is the kernel's, for a module's."""
+    """One container. `base` is the kernel's, for a module's. `cache` keeps where its records begin."""
 
-    def __init__(self, name: str, data: bytes, base: "Btf | None" = None, pointer: int = 8) -> None:
+    def __init__(
+        self, name: str, data: bytes, base: "Btf | None" = None, pointer: int = 8, cache: Cache | None = None
+    ) -> None:
         self.name = name
         self.base = base
         self.pointer = pointer
+        self._cache = cache
         self._data = data
         self._types, self._strings = _sections(name, data)
         self._words = memoryview(data)[slice(*self._types)].cast("I")
@@ -118,8 +123,21 @@ class Btf:
         return self._strings[start:end].decode("utf-8", "replace") if 0 <= start < end else ""
 
     @cached_property
-    def _offsets(self) -> "array[int]":
-        """Where each record begins, in words."""
+    def _offsets(self) -> Sequence[int]:
+        """Where each record begins, in words; kept from run to run under the digest of the records."""
+        if self._cache is None:
+            return self._walk()
+        from hashlib import blake2b
+
+        key = blake2b(self._words).hexdigest()
+        kept = self._cache.load(INDEX, key)
+        if kept and len(kept) % WORD.size == 0:
+            return kept.cast("I")
+        offsets = self._walk()
+        self._cache.store(INDEX, key, [memoryview(offsets).cast("B")])
+        return offsets
+
+    def _walk(self) -> "array[int]":
         words, offsets = self._words, array("I")
         fixed = [3 + FIXED.get(kind, 0) for kind in range(KINDS)]
         each = [EACH.get(kind, 0) for kind in range(KINDS)]

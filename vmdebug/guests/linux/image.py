@@ -4,9 +4,11 @@ The image is in the top 2 GiB of the address space, its first mapping is `_text`
 was stopped in user mode has a root that maps almost nothing of the kernel; the kernel's own root is the page before it.
 """
 
+import struct
 from collections.abc import Iterator
 from itertools import islice
 
+from formats.cache import Cache
 from formats.frames import PAGE_SIZE
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
@@ -20,6 +22,7 @@ IMAGE_START, IMAGE_END = 0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_C000_0000
 HYPERVISOR_START, HYPERVISOR_END = 0xFFFF_8000_0000_0000, 0xFFFF_8800_0000_0000  # Linux leaves these to Xen
 MAX_CANDIDATES = 64  # pages that look like a root and are none: more than any image has shown
 MAX_READ_ONLY = 256 << 20  # of read-only data: many times what any kernel has
+PLACE, WINDOW = "kallsyms-1", struct.Struct("<QQ")  # what the cache calls the tables' first and last offset, and these
 
 
 class NotLinux(DebuggerError):
@@ -56,7 +59,7 @@ def find_image(target: Target) -> KernelImage:
         for span in spans:
             if span.writable or span.executable or span.size > MAX_READ_ONLY:
                 continue
-            found = _kallsyms_in(space, span, first.start)
+            found = _kallsyms_in(space, span, first.start, target.cache)
             if found:
                 return KernelImage(space, first.start, span, found)
         reasons.append(f"no kallsyms in the image that the tables at {root:#x} map at {first.start:#x}")
@@ -76,9 +79,30 @@ def _roots(target: Target) -> Iterator[int]:
                 yield root
 
 
-def _kallsyms_in(space: AddressSpace, span: Span, text: int) -> Kallsyms | None:
+def _kallsyms_in(space: AddressSpace, span: Span, text: int, cache: Cache | None) -> Kallsyms | None:
+    """The kallsyms in a span, which is read as a whole, but for the part that held it the last time in such an image.
+
+    What is kept is only where to look: there, too, the tables are found by their own structure.
+    """
+    key = f"{span.start - text:x}+{span.size:x}"
+    kept = cache.load(PLACE, key) if cache else None
+    if kept and len(kept) == WINDOW.size:
+        start, end = WINDOW.unpack(kept)
+        found = _kallsyms_at(space, span, start, end, text)
+        if found:
+            return found
+    found = _kallsyms_at(space, span, 0, span.size, text)
+    if cache and found:
+        cache.store(PLACE, key, [WINDOW.pack(*found.extent)])
+    return found
+
+
+def _kallsyms_at(space: AddressSpace, span: Span, start: int, end: int, text: int) -> Kallsyms | None:
+    """The kallsyms between two offsets into a span."""
+    if not start < end <= span.size:
+        return None
     try:
-        data = space.read(span.start, span.size)
+        data = space.read(span.start + start, end - start)
     except ReadFailed:
         return None
-    return find_kallsyms(span.start, data, text)
+    return find_kallsyms(span.start + start, data, text)

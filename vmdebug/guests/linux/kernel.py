@@ -65,7 +65,7 @@ class Linux:
         start, stop = self.names.find("__start_BTF"), self.names.find("__stop_BTF")
         if start is None or stop is None or not 0 < stop.value - start.value <= MAX_BLOB:
             return EmptyTypes("the kernel was built without BTF")
-        kernel = Btf("vmlinux", self.space.read(start.value, stop.value - start.value))
+        kernel = Btf("vmlinux", self.space.read(start.value, stop.value - start.value), cache=self.target.cache)
         return BtfTypes(kernel, self._find_module_types, VARIABLES)
 
     def _find_module_types(self, kernel: TypeSource) -> Mapping[str, Callable[[], bytes]]:
