@@ -8,6 +8,7 @@ from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Show, columns, dcmd
 from vmdebug.errors import DebuggerError
 from vmdebug.lang.flags import each_word
+from vmdebug.plugins import origin_of
 from vmdebug.render import Trusted
 from vmdebug.session import Session
 
@@ -63,6 +64,7 @@ class Help:
     module: who defines it
     stability: Evolving for what is built in, else Unstable
     target: the kind of image that is open
+    origin: of a plug-in's command, the file or the distribution that it comes from
     """
 
     name: str
@@ -74,6 +76,7 @@ class Help:
     module: str
     stability: str
     target: str
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def help_lines(rows: Iterable[Help | Introduction], _: Show) -> Iterator[str]:
             yield ""
         yield from _table("OPTIONS", row.options)
         yield from _table("COLUMNS", row.columns)
-        yield from ("ATTRIBUTES", "", f"  Target: {row.target}", f"  Module: {row.module}")
+        origin = f" (plug-in {row.origin})" if row.origin else ""
+        yield from ("ATTRIBUTES", "", f"  Target: {row.target}", f"  Module: {row.module}{origin}")
         yield from (f"  Interface Stability: {row.stability}", "")
 
 
@@ -150,6 +154,7 @@ def _help(entry: Dcmd, target: str) -> Help:
         entry.module,
         "Evolving" if entry.built_in else "Unstable",
         target,
+        origin_of(entry) or None,
     )
 
 

@@ -11,10 +11,10 @@ from vmdebug.errors import DebuggerError
 from vmdebug.lang.aliases import ALIASES
 from vmdebug.lang.flags import each_word
 from vmdebug.lang.letters import TABLE, each_format
+from vmdebug.plugins import PLUGINS, Plugin, origin_of
 from vmdebug.session import Session
 
 BUILT_IN = True
-PAGE = 70
 
 
 class BadPattern(DebuggerError):
@@ -93,62 +93,79 @@ def each_walker(call: Call) -> Iterator[Entry]:
 
 @dataclass(frozen=True)
 class Part:
-    """A module, or with -l one of its dcmds and walkers.
+    """A module, or with -l something that it defines.
 
     module: the module's name
-    kind: dcmd or walk, null for the module itself
-    name: the name of the dcmd or walker
+    kind: dcmd, walk, format or kernel, null for the module itself
+    name: the name of the dcmd, walker, format or kernel
     description: what it does
+    origin: of a plug-in, the file or the distribution that it comes from
     """
 
     module: str
     kind: str | None = None
     name: str | None = None
     description: str | None = None
+    origin: str | None = None
 
 
 def part_lines(rows: Iterable[Part], _: Show) -> Iterator[str]:
     current = None
     for row in rows:
+        title = f"{row.module:<24} {row.origin}" if row.origin else row.module
         if row.kind is None:
-            yield row.module
+            yield title
             continue
-        if row.module != current:
+        if title != current:
             yield ""
-            yield f"{row.module:<{PAGE}}".rstrip()
-        current = row.module
+            yield title
+        current = title
         yield f"  {row.kind} {row.name:<20} - {row.description}"
 
 
 @dcmd(
     "dmods",
     synopsis="[-l] [module]",
-    flags=(Flag("l", "with the dcmds and walkers of each"),),
+    flags=(Flag("l", "with the dcmds and walkers, formats and kernels of each"),),
     row=Part,
     text=part_lines,
 )
 def each_module(call: Call) -> Iterator[Part]:
     """list loaded debugger modules
 
-    The modules of dcmds that fit the guest; those of the language itself are built in and not among them.
+    The modules of dcmds that fit the guest, and plug-ins, with the file or the distribution that each of these comes
+    from; those of the language itself are built in and not among them.
 
     Example:
         ::dmods
     """
-    wanted = list(each_word(call.args))
-    registry, kind = call.session.registry, _kind(call)
-    entries: list[tuple[str, Dcmd | Walker]] = [("dcmd", entry) for entry in registry.dcmds(kind) if not entry.built_in]
-    entries += [("walk", entry) for entry in registry.walkers(kind)]
-    names = sorted({entry.module for _, entry in entries})
-    if wanted and wanted[0] not in names:
+    wanted = list(each_word(call.args))[:1]
+    parts = sorted(_parts(call), key=lambda part: (part.module, part.origin or ""))
+    modules = dict.fromkeys(Part(part.module, origin=part.origin) for part in parts)
+    if wanted and wanted[0] not in {part.module for part in parts}:
         raise NotLoaded(wanted[0])
-    for name in wanted[:1] or names:
-        if "l" not in call.flags:
-            yield Part(name)
-            continue
-        for what, entry in entries:
-            if entry.module == name:
-                yield Part(name, what, entry.name, entry.summary)
+    for part in parts if "l" in call.flags else modules:
+        if not wanted or part.module == wanted[0]:
+            yield part
+
+
+def _parts(call: Call) -> Iterator[Part]:
+    """Everything that is not built in, of each module first its dcmds."""
+    registry, kind = call.session.registry, _kind(call)
+    for what, entries in (("dcmd", registry.dcmds(kind)), ("walk", registry.walkers(kind))):
+        for entry in entries:
+            if not (isinstance(entry, Dcmd) and entry.built_in):
+                yield Part(entry.module, what, entry.name, entry.summary, origin_of(entry) or None)
+    for plugin in PLUGINS.values():
+        yield from _unregistered(plugin)
+
+
+def _unregistered(plugin: Plugin) -> Iterator[Part]:
+    """What a plug-in adds that is no dcmd or walker."""
+    for name in plugin.formats:
+        yield Part(plugin.name, "format", name, plugin.held.DESCRIPTION, plugin.origin)
+    for name in plugin.kernels:
+        yield Part(plugin.name, "kernel", name, "looked for in the next image", plugin.origin)
 
 
 @dataclass(frozen=True)
@@ -196,13 +213,18 @@ def which(call: Call) -> Iterator[Meaning]:
         name = word.removeprefix("::")
         found = [entry for entry in call.session.registry.definitions(name) if _fits(entry, _kind(call))]
         for entry in reversed(found):
-            listed = [f"{each.module}`{each.name}" for each in reversed(found)] if "v" in call.flags else []
+            listed = [_definition(each) for each in reversed(found)] if "v" in call.flags else []
             yield Meaning(name, _meaning(entry), listed)
             break
         if name in ALIASES:
             yield Meaning(name, f"is a macro alias for '{ALIASES[name]}'", [])
         elif not found:
             call.warn(f"{name} not found")
+
+
+def _definition(entry: Dcmd | Walker) -> str:
+    origin = origin_of(entry)
+    return f"{entry.module}`{entry.name}" + (f" from {origin}" if origin else "")
 
 
 def _meaning(entry: Dcmd | Walker) -> str:

@@ -10,7 +10,8 @@ from vmdebug.errors import DebuggerError, NoTypes
 from vmdebug.lang.aliases import ALIASES, TYPES
 from vmdebug.lang.flags import each_word
 from vmdebug.lang.pipeline import OK, Reported
-from vmdebug.load import load_path
+from vmdebug.plugins import Plugin, load_path
+from vmdebug.plugins import unload as take_away
 from vmdebug.runner import ChainFrame, LeaveFrame
 from vmdebug.session import Session
 
@@ -202,7 +203,8 @@ def _stop(call: Call) -> None:
 def load(call: Call) -> None:
     """load debugger module
 
-    Runs a Python file that defines dcmds, or every one in a folder.
+    Runs a Python file that defines dcmds, a format or a kernel, or every one in a folder; a file that was loaded before
+    is run anew. Dcmds and walkers can be used at once, a format or kernel with the next image that is opened.
 
     Example:
         ::help load
@@ -210,14 +212,21 @@ def load(call: Call) -> None:
     words = list(each_word(call.args))
     if len(words) != 1:
         raise call.usage()
-    load_path(Path(words[0]))
+    for plugin in load_path(Path(words[0]), call.session.warn, call.session.registry):
+        for name in _for_later(plugin):
+            call.warn(f"{plugin.name}: its {name} applies to the next image that is opened")
+
+
+def _for_later(plugin: Plugin) -> Iterator[str]:
+    yield from (f"format {name}" for name in plugin.formats)
+    yield from (f"kernel {name}" for name in plugin.kernels)
 
 
 @dcmd("unload", synopsis="module")
 def unload(call: Call) -> None:
     """unload debugger module
 
-    Takes away the dcmds and walkers of a module that was loaded from a file.
+    Takes away what a plug-in added: its dcmds and walkers, and its format or kernel for the next image.
 
     Example:
         ::help unload
@@ -225,5 +234,5 @@ def unload(call: Call) -> None:
     words = list(each_word(call.args))
     if len(words) != 1:
         raise call.usage()
-    if not call.session.registry.remove(words[0]):
+    if not take_away(words[0], call.session.registry):
         raise NoFile(f"{words[0]} module not loaded")

@@ -6,7 +6,7 @@
               what ELF cores of machines share; qemu_elf, vmcore_elf, vbox_elf: who wrote them
     extents   memory as byte ranges of a file  kdump    kdump-compressed, in kdump_*; bitmap, codec, pagecache under it
     p2m       columns of frame numbers, searched both ways
-    opener    open_image, open_disk, describe: which reader knows the file
+    opener    open_image, open_disk, describe         candidates   which modules are asked; add() one from elsewhere
     options   what the user allows and prefers     names    file@snapshot, file@0xADDRESS
     cache     indexes kept between runs            unpacked compressed files, unpacked once
     qemu_stream_*  QEMU's migration stream: memory, devices, vcpus

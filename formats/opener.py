@@ -1,25 +1,17 @@
 """Finds the reader that knows a file, through any containers around the image.
 
-Every module of this folder with a `probe` takes part: with `open_image` it reads a format, with `unwrap` it finds a
-source inside a source, with `open_set` it reads several files as one image. A function that takes a second parameter
-gets the Options. What a source from a container has in `notes` and `warnings` becomes part of the image.
-
-Importing all of them takes longer than opening a file. A module may therefore say in a line HEADS = (b"...", ...) how
-its files begin; that line, and ORDER = number, are read from its text, and it is imported only for such files.
+What a source from a container has in `notes` and `warnings` becomes part of the image, and so does who added the reader
+where it is none of this folder's. Which modules are asked stands in `candidates`.
 """
 
-import ast
-import functools
 import importlib
-import pkgutil
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import formats
+from formats.candidates import Candidate, ReaderFailed, candidates
 from formats.errors import ImageDamaged, ImageError, ImageNotSupported, ImageUnknown
 from formats.image import About, Fact, Image, Note
 from formats.lazy import dataclass
@@ -31,32 +23,8 @@ if TYPE_CHECKING:
     from formats.qcow2_disk import Disk
 
 MAX_WRAPPERS = 8  # containers inside containers; real files have three at most
-PROBE, READ, UNWRAP = b"\ndef probe(", b"\ndef open_image(", b"\ndef unwrap("
-ORDER_LINE = re.compile(rb"^ORDER = (\d+)", re.MULTILINE)
-HEADS_LINE = re.compile(rb"^HEADS = (\(.*\))$", re.MULTILINE)
-LONGEST_HEAD = 64
-DEFAULT_ORDER = 50
 CONTAINER = "container"  # the name of the fact that a container adds
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A module that takes part, as far as its text tells; without `heads` it must be asked about every file."""
-
-    name: str
-    order: int
-    heads: tuple[bytes, ...]
-    reads: bool
-    unwraps: bool
-
-    def module(self) -> ModuleType:
-        return importlib.import_module(f"formats.{self.name}")
-
-    def knows(self, source: Source) -> bool:
-        """True if the source is of this format; ImageError if it is, but broken."""
-        if self.heads and not source.peek(0, LONGEST_HEAD).startswith(self.heads):
-            return False
-        return bool(self.module().probe(source))
+READER = "reader"  # and of the one that names a reader from elsewhere
 
 
 @dataclass(frozen=True)
@@ -64,7 +32,7 @@ class Unwrapped:
     """The innermost source, and the containers around it, the outermost first."""
 
     source: Source
-    containers: Sequence[ModuleType]
+    containers: Sequence[Candidate]
     notes: Sequence[Note] = ()
     warnings: Sequence[str] = ()
 
@@ -84,16 +52,14 @@ class Description:
     error: str
 
 
-@functools.cache
 def readers() -> Sequence[ModuleType]:
     """The modules that read a format, in order of detection."""
-    return [candidate.module() for candidate in _candidates() if candidate.reads]
+    return [candidate.module() for candidate in candidates() if candidate.reads]
 
 
-@functools.cache
 def wrappers() -> Sequence[ModuleType]:
     """The modules that find a source inside a source, in order of detection."""
-    return [candidate.module() for candidate in _candidates() if candidate.unwraps]
+    return [candidate.module() for candidate in candidates() if candidate.unwraps]
 
 
 def open_image(
@@ -140,35 +106,32 @@ def open_source(source: Source, options: Options = DEFAULTS) -> Image:
     reader = _reader_of(inner.source)
     if reader is None:
         raise ImageUnknown(inner.source.name, inner.source.peek(0, 8))
-    if options.snapshot is not None and not any(hasattr(module, "TAKES_SNAPSHOT") for module in inner.containers):
+    if options.snapshot is not None and not any(hasattr(one.module(), "TAKES_SNAPSHOT") for one in inner.containers):
         raise ImageNotSupported(f"{source.name}: no snapshot {options.snapshot!r}: only qcow2 images have snapshots")
-    image: Image = _call(reader.open_image, inner.source, options)
-    return _finished(image, inner)
+    return _finished(_read(reader, "open_image", inner.source, options), inner, reader)
 
 
 def open_sources(sources: Sequence[Source], options: Options = DEFAULTS) -> Image:
     """The image that several sources make up together."""
     inner = [unwrap_all(source, options) for source in sources]
     bare = [one.source for one in inner]
-    for reader in readers():
-        belongs = getattr(reader, "probe_set", None) or functools.partial(_all_probed, reader)
-        if hasattr(reader, "open_set") and belongs(bare):
-            image: Image = _call(reader.open_set, bare, options)
-            return _finished(image, inner[0])
+    for reader in candidates():
+        if reader.reads and reader.knows_set(bare):
+            return _finished(_read(reader, "open_set", bare, options), inner[0], reader)
     said = ", ".join(source.name for source in sources) or "no file"
     raise ImageNotSupported(f"{said}: no format is known that these make up together")
 
 
 def unwrap_all(source: Source, options: Options = DEFAULTS) -> Unwrapped:
     """The source inside all containers."""
-    containers: list[ModuleType] = []
+    containers: list[Candidate] = []
     notes: list[Note] = []
     warnings: list[str] = []
     while wrapper := _wrapper_of(source):
         if len(containers) == MAX_WRAPPERS:
             raise ImageDamaged(f"{source.name}: more than {MAX_WRAPPERS} containers inside each other")
         containers.append(wrapper)
-        source = _call(wrapper.unwrap, source, options)
+        source = wrapper.call("unwrap", source, options)
         notes += getattr(source, "notes", ())
         warnings += getattr(source, "warnings", ())
     return Unwrapped(source, containers, notes, warnings)
@@ -192,9 +155,10 @@ def describe(
     vcpus, error = 0, ""
     try:
         while len(containers) < MAX_WRAPPERS and (wrapper := _wrapper_of(source)):
-            containers.append((wrapper.NAME, wrapper.DESCRIPTION))
-            facts += _call(wrapper.describe, source, options) if hasattr(wrapper, "describe") else []
-            source = _call(wrapper.unwrap, source, options)
+            module = wrapper.module()
+            containers.append((module.NAME, module.DESCRIPTION))
+            facts += wrapper.call("describe", source, options) if hasattr(module, "describe") else []
+            source = wrapper.call("unwrap", source, options)
         image = open_source(outer, options)
         about, vcpus = image.about, len(image.vcpus)
     except ImageError as err:
@@ -227,7 +191,7 @@ def open_disk(
     options = make_options(parsed.snapshot if snapshot is None else snapshot, allow_backing, cache_dir)
     source: Source = FileSource(parsed.path)
     while not is_qcow2(source) and (wrapper := _wrapper_of(source)):
-        source = _call(wrapper.unwrap, source, options)
+        source = wrapper.call("unwrap", source, options)
     return open_chained(source, options)
 
 
@@ -238,53 +202,29 @@ def _open_pieces(names: Sequence[Name]) -> Image:
     return image
 
 
-def _finished(image: Image, inner: Unwrapped) -> Image:
-    """The image with what the containers add to it."""
-    if inner.containers:
-        facts = [Fact(CONTAINER, module.DESCRIPTION, module.NAME) for module in inner.containers]
+def _read(reader: Candidate, function: str, subject: Any, options: Options) -> Image:
+    """The image that a reader gives; one from elsewhere may give anything."""
+    image = reader.call(function, subject, options)
+    if not isinstance(image, Image):
+        raise ReaderFailed(reader.origin, reader.name, TypeError(f"{function} gave {image!r}, which is no Image"))
+    return image
+
+
+def _finished(image: Image, inner: Unwrapped, reader: Candidate) -> Image:
+    """The image with what the containers add to it, and the origin of what is none of our own."""
+    modules = [one.module() for one in inner.containers]
+    facts = [Fact(CONTAINER, module.DESCRIPTION, module.NAME) for module in modules]
+    facts += [Fact(READER, one.name, f"plug-in {one.origin}") for one in (*inner.containers, reader) if one.origin]
+    if facts:
         warnings = [*inner.warnings, *image.about.warnings]
         image.about = replace(image.about, facts=[*facts, *image.about.facts], warnings=warnings)
         image.notes = [*image.notes, *inner.notes]
     return image
 
 
-def _wrapper_of(source: Source) -> ModuleType | None:
-    found = next((one for one in _candidates() if one.unwraps and one.knows(source)), None)
-    return found.module() if found else None
+def _wrapper_of(source: Source) -> Candidate | None:
+    return next((one for one in candidates() if one.unwraps and one.knows(source)), None)
 
 
-def _reader_of(source: Source) -> ModuleType | None:
-    found = next((one for one in _candidates() if one.reads and one.knows(source)), None)
-    return found.module() if found else None
-
-
-def _all_probed(reader: ModuleType, sources: Sequence[Source]) -> bool:
-    return all(reader.probe(source) for source in sources)
-
-
-def _call(function: Callable[..., Any], subject: Any, options: Options) -> Any:
-    """Calls a module's function, with the options if it has a parameter for them."""
-    return function(subject, options) if function.__code__.co_argcount > 1 else function(subject)
-
-
-@functools.cache
-def _candidates() -> Sequence[Candidate]:
-    """The modules with a probe, in order of detection; the others, parts of readers mostly, are no part of this."""
-    found = []
-    for folder in formats.__path__:
-        for info in pkgutil.iter_modules([folder]):
-            text = (Path(folder) / f"{info.name}.py").read_bytes()
-            if PROBE in text:
-                found.append(_candidate(info.name, text))
-    return sorted(found, key=lambda candidate: (candidate.order, candidate.name))
-
-
-def _candidate(name: str, text: bytes) -> Candidate:
-    order, heads = ORDER_LINE.search(text), HEADS_LINE.search(text)
-    return Candidate(
-        name=name,
-        order=int(order[1]) if order else DEFAULT_ORDER,
-        heads=ast.literal_eval(heads[1].decode()) if heads else (),
-        reads=READ in text,
-        unwraps=UNWRAP in text,
-    )
+def _reader_of(source: Source) -> Candidate | None:
+    return next((one for one in candidates() if one.reads and one.knows(source)), None)

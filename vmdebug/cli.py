@@ -15,7 +15,6 @@ from vmdebug.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DebuggerError, Imag
 from vmdebug.options import USAGE, BadUsage, Options, parse
 
 if TYPE_CHECKING:
-    from formats.cache import Cache
     from formats.image import Image
     from vmdebug.guests.base import Guest
     from vmdebug.session import Session
@@ -87,10 +86,12 @@ def _tell(action: str) -> int:
 
 
 def _sit(options: Options) -> int:
+    from vmdebug.plugins import load_plugins
     from vmdebug.session import Session
 
     if options.write:
         complain("warning: images are never written: opened read-only")
+    load_plugins(complain, options.plugins)
     target, guest = open_target(options) if options.operands else (None, None)
     terminal = options.evaluate is None and sys.stdin.isatty()
     session = Session(target, guest, out=sys.stdout, err=sys.stderr, json=options.json, terminal=terminal)
@@ -116,7 +117,7 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
 
     if options.disk:
         return _open_disk(options)
-    target = Target(_open_image(options), _cache(options))
+    target = Target(_open_image(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
     names = SymbolFile(Path(options.symbols)) if options.symbols else None
@@ -157,23 +158,11 @@ def _cache_folder(options: Options) -> Path | None:
     return default_folder() if options.cache else None
 
 
-def _cache(options: Options) -> "Cache | None":
-    from formats.cache import Cache
-
-    folder = _cache_folder(options)
-    return Cache(folder) if folder else None
-
-
 def _prepare(session: "Session", options: Options) -> int:
     """Dcmds loaded, settings made; a status other than 0 ends the program."""
-    from vmdebug.load import load_dcmds, load_path
+    from vmdebug.load import load_dcmds
 
     load_dcmds(complain)
-    for plugin in options.plugins:
-        try:
-            load_path(Path(plugin))
-        except DebuggerError as err:
-            complain(str(err))
     for words, on in options.settings:
         try:
             session.set_option(words, on=on)
@@ -206,27 +195,19 @@ def _run_input(session: "Session", stream: TextIO) -> int:
     return EXIT_OK
 
 
-def _call(module: str) -> Callable[[Sequence[str]], int]:
-    """A command that another room carries out: its main, found by name when it is needed."""
+def _call(module: str, function: str = "main") -> Callable[[Sequence[str]], int]:
+    """A command that another room carries out: its function, found by name when it is needed."""
 
     def command(words: Sequence[str]) -> int:
-        status: int = importlib.import_module(module).main(list(words))
+        status: int = getattr(importlib.import_module(module), function)(list(words))
         return status
 
     return command
-
-
-def _formats(words: Sequence[str]) -> int:
-    from formats.opener import readers, wrappers
-
-    for module in (*readers(), *wrappers()):
-        print(f"{module.NAME:<16} {module.DESCRIPTION}")
-    return EXIT_OK
 
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "fixture": _call("fixtures.__main__"),
     "convert": _call("vmdebug.convert"),
     "info": _call("vmdebug.info"),
-    "formats": _formats,
+    "formats": _call("vmdebug.info", "formats"),
 }

@@ -54,7 +54,9 @@ def run(words: argparse.Namespace) -> int:
     """Opens the image and writes the file."""
     from formats.cache import default_folder
     from formats.opener import open_image
+    from vmdebug.plugins import FORMATS, load_plugins
 
+    load_plugins(complain, words.plugins, [FORMATS])
     keep_apart(words.image, words.output)
     show = not words.quiet and sys.stderr.isatty()
     progress = Bar() if show else silent
@@ -77,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--format", choices=KINDS, default="elf", help="what to write (elf)")
     found.add_argument("--force", action="store_true", help="replace OUT if it exists")
     found.add_argument("--allow-backing", action="append", default=[], metavar="PATH", help="file or folder to trust")
+    found.add_argument("-L", dest="plugins", action="append", default=[], metavar="PATH", help="a plug-in to load")
     found.add_argument("--no-cache", action="store_true", help="keep nothing in the cache directory")
     found.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no closing line")
     return found

@@ -5,6 +5,8 @@ from typing import Protocol, TypeVar
 
 from vmdebug.entries import Dcmd, Walker
 
+PACKAGE = "dcmds"  # our own
+
 Entry = TypeVar("Entry", Dcmd, Walker)
 
 
@@ -23,6 +25,8 @@ class Loads(Protocol):
 class Registry:
     """Dcmds and walkers by name. Of several with one name, the last whose guests fit wins.
 
+    Our own go before others' whenever they are imported: a plug-in may redefine any of them.
+
     A `loader` is asked for each name before it is looked up, and for all before they are listed.
     """
 
@@ -34,9 +38,9 @@ class Registry:
 
     def add(self, entry: Dcmd | Walker) -> None:
         if isinstance(entry, Dcmd):
-            self._dcmds.setdefault(entry.name, []).append(entry)
+            _insert(self._dcmds.setdefault(entry.name, []), entry)
         else:
-            self._walkers.setdefault(entry.name, []).append(entry)
+            _insert(self._walkers.setdefault(entry.name, []), entry)
 
     def dcmd(self, name: str, guest: str | None = None) -> Dcmd | None:
         """The dcmd of that name for that kind of guest (or `module`name` scoped)."""
@@ -70,7 +74,10 @@ class Registry:
         return next((each for each in reversed(earlier) if each.guests is None or guest in each.guests), None)
 
     def remove(self, module: str) -> bool:
-        """Take away what a module defined; False if it defined nothing that can be taken away."""
+        """Take away what a module defined, by its name alone or with all packages.
+
+        False if it defined nothing that can be taken away.
+        """
         dcmds, walkers = _without(self._dcmds, module), _without(self._walkers, module)
         return dcmds or walkers
 
@@ -87,13 +94,28 @@ class Registry:
             self.loader.all()
 
 
+def _insert(held: list[Entry], entry: Entry) -> None:
+    held.insert(sum(map(_is_own, held)) if _is_own(entry) else len(held), entry)
+
+
+def _is_own(entry: Dcmd | Walker) -> bool:
+    return entry.run.__module__.startswith(f"{PACKAGE}.")
+
+
 def _without(table: Mapping[str, list[Entry]], module: str) -> bool:
     found = False
     for entries in table.values():
-        kept = [each for each in entries if each.module != module or (isinstance(each, Dcmd) and each.built_in)]
+        kept = [each for each in entries if not _goes(each, module)]
         found = found or len(kept) < len(entries)
         entries[:] = kept
     return found
+
+
+def _goes(entry: Dcmd | Walker, module: str) -> bool:
+    if isinstance(entry, Dcmd) and entry.built_in and _is_own(entry):
+        return False
+    full = entry.run.__module__
+    return module in (entry.module, full) or full.startswith(f"{module}.")
 
 
 def _pick(table: Mapping[str, list[Entry]], name: str, guest: str | None) -> Entry | None:

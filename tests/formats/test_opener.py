@@ -10,17 +10,18 @@ import formats
 from fixtures import Guest
 from fixtures.libvirt import compressed
 from formats import open_image
+from formats.candidates import candidates
 from formats.errors import ImageDamaged, ImageError, ImageUnknown
 from formats.frames import Paddr
 from formats.names import Name, parse_name
-from formats.opener import _candidates, open_disk, open_source, readers, wrappers
+from formats.opener import open_disk, open_source, readers, wrappers
 from formats.source import BufferSource
 
 HEAVY = ("numpy", "zstandard", "lzallright", "cramjam", "construct", "elftools", "capstone", "tempfile", "bz2", "lzma")
 
 
 def test_every_module_is_known_from_its_text_as_it_is():
-    for candidate in _candidates():
+    for candidate in candidates():
         module = candidate.module()
         assert candidate.order == getattr(module, "ORDER", 50), candidate.name
         assert candidate.heads == getattr(module, "HEADS", ()), candidate.name
@@ -39,7 +40,7 @@ def test_each_file_is_claimed_by_one_reader_or_container():
     guest.vcpu(rip=1)
     for format_name in ("elf-core", "kdump", "lime", "qemu-stream", "libvirt-save", "qcow2"):
         source = BufferSource(format_name, guest.to_bytes(format_name))
-        sure = [one.name for one in _candidates() if one.order <= 50 and one.knows(source)]
+        sure = [one.name for one in candidates() if one.order <= 50 and one.knows(source)]
         assert len(sure) == 1, (format_name, sure)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from vmdebug.dcmd import Registry
 from vmdebug.errors import DebuggerError
-from vmdebug.load import Loader, load_dcmds, load_path
+from vmdebug.load import Loader, load_dcmds
+from vmdebug.plugins import load_path, unload
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
@@ -90,11 +91,13 @@ def test_loads_files_and_folders_that_the_user_names(tmp_path):
     (tmp_path / "c.py").write_text("1/0\n")
     warnings = []
 
-    assert load_path(tmp_path / "a.py") == ["a"]
+    assert [plugin.name for plugin in load_path(tmp_path / "a.py", warnings.append)] == ["a"]
     with pytest.raises(DebuggerError, match=r"failed to load .*c\.py: ZeroDivisionError: division by zero"):
-        load_path(tmp_path)
-    load_dcmds(warnings.append, [str(tmp_path / "c.py"), str(tmp_path / "b.py")], registry=Registry())
-    assert len(warnings) == 1
+        load_path(tmp_path / "c.py", warnings.append)
+    assert [plugin.name for plugin in load_path(tmp_path, warnings.append)] == ["a", "b"]
+    load_dcmds(warnings.append, [tmp_path / "c.py", tmp_path / "b.py"], registry=Registry())
+    assert warnings == [f"failed to load {tmp_path}/c.py: ZeroDivisionError: division by zero"] * 2
+    assert [unload("a"), unload("b"), unload("c")] == [True, True, False]
 
 
 def test_the_package_of_the_project_loads_whole():
