@@ -15,6 +15,7 @@ from vmdebug.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DebuggerError, Imag
 from vmdebug.options import USAGE, BadUsage, Options, parse
 
 if TYPE_CHECKING:
+    from formats.cache import Cache
     from formats.image import Image
     from vmdebug.guests.base import Guest
     from vmdebug.session import Session
@@ -117,7 +118,7 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
 
     if options.disk:
         return _open_disk(options)
-    target = Target(_open_image(options))
+    target = Target(_open_image(options), _cache(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
     names = SymbolFile(Path(options.symbols)) if options.symbols else None
@@ -156,6 +157,13 @@ def _cache_folder(options: Options) -> Path | None:
     from formats.cache import default_folder
 
     return default_folder() if options.cache else None
+
+
+def _cache(options: Options) -> "Cache | None":
+    from formats.cache import Cache
+
+    folder = _cache_folder(options)
+    return Cache(folder) if folder else None
 
 
 def _prepare(session: "Session", options: Options) -> int:

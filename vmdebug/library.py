@@ -97,12 +97,14 @@ def open_machine(
 
     `plugins` are files and folders beside those that are installed; one that fails is a warning.
     """
+    from formats.cache import Cache
     from formats.opener import open_image
     from vmdebug.guests import find_guest
     from vmdebug.plugins import load_plugins
 
     load_plugins(_warn, plugins)
-    target = Target(open_image(*names, allow_backing=allow_backing, cache_dir=cache_dir))
+    image = open_image(*names, allow_backing=allow_backing, cache_dir=cache_dir)
+    target = Target(image, Cache(cache_dir) if cache_dir else None)
     return Machine(target, find_guest(target))
 
 
