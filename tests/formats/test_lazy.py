@@ -28,6 +28,32 @@ class Counter:
     n: int = 0
 
 
+@dataclass(frozen=True)
+class Marked:
+    value: int
+    line: int = field(default=1, compare=False)
+    secret: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(eq=False)
+class Ring:
+    inner: object = None
+
+
+@dataclass(frozen=True)
+class Own:
+    value: int
+
+    def __repr__(self):
+        return "own"
+
+    def __eq__(self, other):
+        return isinstance(other, Own)
+
+    def __hash__(self):
+        return 7
+
+
 def made():
     @dataclass(frozen=True)
     class Late:
@@ -85,3 +111,37 @@ def test_one_with_slots_is_made_at_once():
         a: int
 
     assert not hasattr(Small(1), "__dict__")
+
+
+def test_what_is_left_out_of_comparing_and_showing_stays_out():
+    one, other = Marked(1, line=5, secret="x"), Marked(1, line=6, secret="y")
+
+    assert one == other
+    assert hash(one) == hash(other)
+    assert repr(one) == "Marked(value=1, line=5)"
+
+
+def test_one_class_is_never_equal_to_another():
+    class Child(Point):
+        pass
+
+    assert Child(1) == Child(1)
+    assert Child(1) != Point(1)
+    assert Point(1) != 1
+    assert made()(1) != made()(1)
+
+
+def test_what_may_change_has_no_hash():
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Counter())
+
+
+def test_an_instance_that_holds_itself_is_shown():
+    ring = Ring()
+    ring.inner = ring
+
+    assert repr(ring) == "Ring(inner=...)"
+
+
+def test_methods_of_the_class_itself_are_kept():
+    assert (repr(Own(1)), Own(1) == Own(2), hash(Own(1))) == ("own", True, 7)
