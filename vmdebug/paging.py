@@ -18,6 +18,8 @@ NX = 1 << 63
 CR0_PG, CR4_PAE, CR4_LA57, EFER_LMA = 1 << 31, 1 << 5, 1 << 12, 1 << 10
 FRAME = 0x000F_FFFF_FFFF_F000  # bits 51:12, SDM vol. 3, 4.5
 
+PAE_TOP = 3  # the level whose entries say nothing of rights: their bits are reserved
+
 ENTRY8, ENTRY4 = struct.Struct("<Q"), struct.Struct("<I")
 
 
@@ -156,10 +158,12 @@ def _parts(mode: Mode, depth: int, at: int, above: Part, table: Table) -> Iterat
     code = "Q" if mode.entry is ENTRY8 else "I"
     entries = struct.unpack_from(f"<{last - first + 1}{code}", buffer, place + first * mode.entry.size)
     low = start >> shift << shift
+    rightless = level == PAE_TOP and not mode.canonical
     for entry in entries:
         high = low + (1 << shift)
         if entry & PRESENT:
-            part = max(low, start), min(high, end), may_write and entry & WRITABLE != 0, may_run and entry < NX
+            writable = rightless or entry & WRITABLE != 0
+            part = max(low, start), min(high, end), may_write and writable, may_run and entry < NX
             if level == 1 or (entry & LARGE and level in mode.large):
                 yield part
             elif not entry & LARGE:

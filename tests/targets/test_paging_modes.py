@@ -148,3 +148,19 @@ def test_spans_join_neighbours_of_equal_rights():
         Span(HIGH + 0x3000, HIGH + 0x5000, writable=True, executable=False),
         Span(HIGH + 0x20_0000, HIGH + 0x40_0000, writable=True, executable=True),
     ]
+
+
+@pytest.mark.parametrize(("paging", "runs"), [("PAE", False), ("2-level", True)])
+def test_the_rights_of_a_32_bit_span_are_those_of_the_levels_that_have_any(paging, runs):
+    """The top entries of PAE have neither a writable bit nor NX, entries of four bytes no NX."""
+    guest = made(paging, False)
+    guest.map(LOW, count=2, writable=False)
+    guest.map(LOW + 0x2000, writable=True, executable=False)
+    guest.vcpu(eip=LOW, esp=LOW)
+
+    spans = opened(guest, format="xen-elf-auto").kernel.each_span(LOW, LOW + 0x4000)
+
+    assert list(spans) == [
+        Span(LOW, LOW + 0x2000, writable=False, executable=True),
+        Span(LOW + 0x2000, LOW + 0x3000, writable=True, executable=runs),
+    ]
