@@ -22,11 +22,12 @@ ADDRESSES = (1 << 64) - 1
 
 
 class NoStack(DebuggerError):
-    """A thread whose stack is not there."""
+    """A thread whose stack is not there: because it is swapped out, or else because what the thread says is wrong."""
 
-    def __init__(self, thread: int, found: str) -> None:
+    def __init__(self, thread: int, found: str, *, loaded: bool = True) -> None:
         super().__init__(found)
         self.thread = thread
+        self.loaded = loaded
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def find_stack(guest: "Illumos", thread: int) -> FoundStack:
     record = guest.objects.at("kthread_t", thread)
     free = record["t_state"] == FREE
     if not record["t_schedflag"] & LOADED:
-        raise NoStack(thread, f"thread {thread:x} isn't in memory")
+        raise NoStack(thread, f"thread {thread:x} isn't in memory", loaded=False)
     words = _read_stack(guest, thread, int(record["t_stkbase"]), int(record["t_stk"]))
     top = int(record["t_stk"])
     top -= WORD if top % ALIGNMENT else 0

@@ -1,4 +1,4 @@
-"""The registers that a panic recorded: panicbuf, else the trap frame of panic_reg.
+"""What a panic recorded: its message and registers in panicbuf, else the trap frame of panic_reg.
 
 Specified in: sys/panic.h, sys/regset.h and intel/sys/privregs.h of illumos.
 """
@@ -7,8 +7,9 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.memory import decode
+from vmdebug.guests.memory import decode, read_string
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
@@ -18,15 +19,51 @@ HEAD = struct.Struct("<II")  # version, offset of the message
 PAIR = struct.Struct("<16sQ")
 PAIRS_AT = (8, 48)  # right behind the head; kernels from 2010 on put a UUID in between
 MAX_PAIRS = 256
+MAX_MESSAGE = 1024
 NAMES = {"fsbase": "fs_base", "gsbase": "gs_base", "trapno": "entry_vector", "err": "error_code", "rfl": "rflags"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What panicbuf holds: the panic's message, and the registers by the kernel's names of them."""
+
+    message: str
+    values: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Panic:
+    """A panic: the cpu and the thread that it happened on, and its record."""
+
+    cpu: int
+    thread: int
+    record: Record
+
+
+class NoPanic(DebuggerError):
+    def __init__(self, found: str) -> None:
+        super().__init__(f"failed to read 'panicbuf': {found}")
+
+
+def find_panic(guest: "Illumos") -> Panic:
+    """The kernel's panic; NoPanic if it did not panic."""
+    record = read_record(guest)
+    if record is None:
+        raise NoPanic("the kernel recorded no panic in it")
+    cpu = guest.objects.at("cpu_t", guest.symbol("panic_cpu").value)["cpu_id"]
+    return Panic(cpu, guest.variable("panic_thread"), record)
 
 
 def find_registers(guest: "Illumos") -> Mapping[str, int] | None:
     """The registers of the panic; None if the kernel recorded none."""
-    return _from_panicbuf(guest) or _from_trap(guest)
+    record = read_record(guest)
+    if record is not None:
+        return {NAMES.get(name, name): value for name, value in record.values.items()}
+    return _from_trap(guest)
 
 
-def _from_panicbuf(guest: "Illumos") -> Mapping[str, int] | None:
+def read_record(guest: "Illumos") -> Record | None:
+    """What panicbuf holds; None where it holds no panic, or cannot be read."""
     symbol = guest.symbols.find("panicbuf")
     if symbol is None:
         return None
@@ -41,7 +78,16 @@ def _from_panicbuf(guest: "Illumos") -> Mapping[str, int] | None:
     if at is None:
         return None
     pairs = ((decode(name), value) for name, value in PAIR.iter_unpack(data[at:]))
-    return {NAMES.get(name, name): value for name, value in pairs if name}
+    text = _message(guest, symbol.value + message)
+    return Record(text, {name: value for name, value in pairs if name})
+
+
+def _message(guest: "Illumos", address: int) -> str:
+    """The panic's message, empty where it cannot be read."""
+    try:
+        return read_string(guest.target.read, address, MAX_MESSAGE).rstrip("\n")
+    except ReadFailed:
+        return ""
 
 
 def _names_begin(data: bytes, at: int) -> bool:
