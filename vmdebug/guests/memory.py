@@ -23,9 +23,9 @@ class BrokenList(ReadFailed):
     """A linked list that has no end; the address is the node at which that shows."""
 
 
-def read_word(read: Read, address: int) -> int:
-    """The 64-bit word at an address."""
-    return int.from_bytes(read(address, 8), "little")
+def read_word(read: Read, address: int, size: int = 8) -> int:
+    """The word at an address: an unsigned number of so many bytes."""
+    return int.from_bytes(read(address, size), "little")
 
 
 def read_string(read: Read, address: int, limit: int = MAX_STRING) -> str:

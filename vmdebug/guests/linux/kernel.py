@@ -16,7 +16,7 @@ from vmdebug.guests.linux.names import KallsymsPart, ModularTable
 from vmdebug.guests.linux.percpu import PerCpu
 from vmdebug.guests.linux.stacks import Stacks
 from vmdebug.guests.linux.variables import VARIABLES
-from vmdebug.guests.memory import decode
+from vmdebug.guests.memory import decode, read_word
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
@@ -35,6 +35,7 @@ BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re
 UTS_FIELD = 65  # __NEW_UTS_LEN + 1: the length of each string of struct new_utsname
 UTS_FIELDS = ("sysname", "nodename", "release", "version", "machine", "domainname")
 LINK_TEXT = 0xFFFF_FFFF_8100_0000  # where the image is linked to begin
+LINK_TEXT_32 = 0x100_0000  # the same from the start of the direct map on: CONFIG_PHYSICAL_START as most have it
 
 
 MAX_MODULES = 4096
@@ -49,6 +50,7 @@ class Linux:
         self.target = target
         self.image = image
         self.space = image.space
+        self.word = target.word  # the bytes of a long and of a pointer, which are the same in every Linux
 
     @cached_property
     def symbols(self) -> SymbolTable:
@@ -75,7 +77,7 @@ class Linux:
         found: dict[str, Callable[[], bytes]] = {}
         objects = Objects(kernel, self.space.read)
         offset = objects.offsetof("struct btf_module", "list")
-        for address in each_listed(self.space.read, self.address("btf_modules"), offset, MAX_MODULES):
+        for address in each_listed(self.space.read, self.address("btf_modules"), offset, MAX_MODULES, self.word):
             btf = objects.at("struct btf_module", address)["btf"]
             start, size = int(btf["data"]), int(btf["data_size"])
             if 0 < size <= MAX_BLOB:
@@ -135,7 +137,11 @@ class Linux:
         `head` is the head's address or its symbol; `kind` and `member` say what hangs on it, and by what.
         """
         at = self.address(head) if isinstance(head, str) else head
-        return each_listed(self.space.read, at, self.objects.offsetof(kind, member), limit)
+        return each_listed(self.space.read, at, self.objects.offsetof(kind, member), limit, self.word)
+
+    def read_word(self, at: int | str) -> int:
+        """The long or pointer at an address, or in the variable of that name."""
+        return read_word(self.space.read, self.address(at) if isinstance(at, str) else at, self.word)
 
     def alternatives(self, name: str, member: str) -> Iterator[Type]:
         """Every structure of that name that has the member."""
@@ -169,7 +175,7 @@ class Linux:
     @property
     def shift(self) -> int:
         """How far KASLR moved the image."""
-        return self.image.text - LINK_TEXT
+        return self.image.text - (LINK_TEXT if self.word == 8 else self.image.half + LINK_TEXT_32)
 
     @property
     def registers(self) -> Mapping[str, int]:
