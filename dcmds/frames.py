@@ -9,11 +9,8 @@ from vmdebug import paging
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
 from vmdebug.errors import DebuggerError, NotMapped, UsageError
 from vmdebug.guests.base import space_of_process
+from vmdebug.ptes import LEVEL, Pte, describe, level_of, pte_line
 from vmdebug.targets.spaces import AddressSpace, Mapping
-
-SOFT = ((1 << 9, "nosync"), (1 << 10, "noconsist"))  # the kernel's own bits of an entry, i86pc
-CACHE = {0: "", 1 << 3: "wrthru", 1 << 4: "uncached", 3 << 3: "uncached"}
-
 
 PROCESS = Flag("p", "the process whose tables are walked", "number", "pid")
 
@@ -200,33 +197,8 @@ def mfntopfn(call: Call) -> Iterator[GuestFrame]:
     yield GuestFrame(pfn, mfn)
 
 
-@dataclass(frozen=True)
-class Pte:
-    """A page-table entry in words.
-
-    pte: the entry
-    frame: the frame's number in it
-    space: what counts that number, pfn or mfn
-    flags: the names of the bits that are set
-    present: whether it maps anything
-    index: its number in the table, null outside of one
-    vaddr: the first address that it maps, null outside of a table
-    """
-
-    pte: Hex
-    frame: int
-    space: str
-    flags: Sequence[str]
-    present: bool
-    index: int | None = None
-    vaddr: Vaddr | None = None
-
-
 def pte_lines(rows: Iterable[Pte], _: Show) -> Iterator[str]:
-    for row in rows:
-        place = "" if row.index is None else f"[{row.index:>3}] va=0x{row.vaddr or 0:x} "
-        words = "".join(f"{word} " for word in row.flags)
-        yield f"{place}pte=0x{row.pte:x}: {row.space}=0x{row.frame:x} {words}{'' if row.present else ' !VALID '}"
+    return map(pte_line, rows)
 
 
 @dcmd(
@@ -244,7 +216,7 @@ def pte(call: Call) -> Iterator[Pte]:
     Example:
         100061::pte
     """
-    level = _level(call)
+    level = level_of(call)
     for entry in call.addresses:
         if entry:
             yield describe(call, entry, level)
@@ -255,7 +227,7 @@ def pte(call: Call) -> Iterator[Pte]:
     address="required",
     flags=(
         Flag("m", "the address is a machine frame"),
-        Flag("l", "level of the table, 0 is the last", "number", "level"),
+        LEVEL,
     ),
     text=pte_lines,
     row=Pte,
@@ -269,7 +241,7 @@ def ptable(call: Call) -> Iterator[Pte]:
     Example:
         <cr3%1000::ptable -m -l 3
     """
-    level, mode, target = _level(call), call.target.mode or paging.MODES["4-level"], call.target
+    level, mode, target = level_of(call), call.target.mode or paging.MODES["4-level"], call.target
     for frame in call.addresses:
         call.warn(f"couldn't find matching htable, using level={level:x}, base address=0x0")
         read = target.read_machine if "m" in call.flags else target.read_physical
@@ -278,33 +250,3 @@ def ptable(call: Call) -> Iterator[Pte]:
         for index, (entry,) in enumerate(mode.entry.iter_unpack(table)):
             if entry:
                 yield describe(call, entry, level, index, Vaddr(index << shift))
-
-
-def describe(call: Call, entry: int, level: int, index: int | None = None, vaddr: Vaddr | None = None) -> Pte:
-    """An entry's frame and bits. Referenced, modified and large are told only above the last level."""
-    translated = call.target.image.about.translated
-    large = level > 0 and bool(entry & paging.LARGE)
-    frame = (entry & paging.FRAME & ~(0x1FF << PAGE_SHIFT if large else 0)) >> PAGE_SHIFT
-    words = [
-        ("noexec", entry & paging.NX),
-        ("noconsist", entry & SOFT[1][0]),
-        ("nosync", entry & SOFT[0][0]),
-        ("global", entry & paging.GLOBAL),
-        ("largepage", large),
-        ("mod", level > 0 and entry & paging.DIRTY),
-        ("ref", level > 0 and entry & paging.ACCESSED),
-        ("user", entry & paging.USER),
-        ("write", entry & paging.WRITABLE),
-        (CACHE[entry & 3 << 3], entry & 3 << 3),
-    ]
-    present = bool(entry & paging.PRESENT)
-    flags = [word for word, bit in words if bit]
-    return Pte(Hex(entry), frame, "pfn" if translated else "mfn", flags, present, index, vaddr)
-
-
-def _level(call: Call) -> int:
-    level = int(call.flags.get("l", 0))
-    levels = call.target.mode.levels if call.target.mode else 4
-    if level >= levels:
-        raise DebuggerError(f"invalid level {level}")
-    return level

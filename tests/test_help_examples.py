@@ -31,7 +31,6 @@ LOGGING = 'vmdebug: logging to "session.log"\n'
 NOTES = {  # what an example says beside its rows
     "$>": LOGGING,
     "log": LOGGING,
-    "ptable": "vmdebug: couldn't find matching htable, using level=3, base address=0x0\n",
     "messages-panicinfo": "vmdebug: failed to read 'panicbuf': the kernel recorded no panic in it\n",
     "$W": "vmdebug: read-only target\nvmdebug: failed to re-open target for writing\n",
 }
