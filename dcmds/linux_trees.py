@@ -7,7 +7,6 @@ from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.kernel import linux
 from vmdebug.guests.linux.lists import each_hashed, each_listed
 from vmdebug.guests.linux.trees import each_maple, each_rbtree, each_xarray
-from vmdebug.guests.memory import read_word
 
 GUESTS = ("linux",)
 
@@ -22,21 +21,22 @@ def start_of(call: Call) -> int:
 @walker("list_head", start="required", guests=GUESTS)
 def walk_list_head(call: Call) -> Iterator[int]:
     """walk the nodes of a list, by the address of its head"""
-    yield from each_listed(linux(call.guest).space.read, start_of(call), 0)
+    kernel = linux(call.guest)
+    yield from each_listed(kernel.space.read, start_of(call), 0, word=kernel.word)
 
 
 @walker("hlist", start="required", guests=GUESTS)
 def walk_hlist(call: Call) -> Iterator[int]:
     """walk the nodes of a hash chain, by the address of its struct hlist_head"""
-    read = linux(call.guest).space.read
-    yield from each_hashed(read, read_word(read, start_of(call)), 0)
+    kernel = linux(call.guest)
+    yield from each_hashed(kernel.space.read, kernel.read_word(start_of(call)), 0, word=kernel.word)
 
 
 @walker("rbtree", start="required", guests=GUESTS)
 def walk_rbtree(call: Call) -> Iterator[int]:
     """walk the nodes of a red-black tree in order, by the address of its struct rb_root"""
     kernel = linux(call.guest)
-    yield from each_rbtree(kernel, read_word(kernel.space.read, start_of(call)))
+    yield from each_rbtree(kernel, kernel.read_word(start_of(call)))
 
 
 @walker("xarray", start="required", guests=GUESTS)
@@ -44,7 +44,7 @@ def walk_xarray(call: Call) -> Iterator[int]:
     """walk the entries of an xarray, by its address"""
     kernel = linux(call.guest)
     head = start_of(call) + kernel.objects.offsetof("struct xarray", "xa_head")
-    for _, entry in each_xarray(kernel, read_word(kernel.space.read, head)):
+    for _, entry in each_xarray(kernel, kernel.read_word(head)):
         yield entry
 
 
@@ -59,7 +59,7 @@ def walk_idr(call: Call) -> Iterator[int]:
     """walk the entries of a struct idr, by its address"""
     kernel = linux(call.guest)
     head = start_of(call) + kernel.objects.offsetof("struct idr", "idr_rt.xa_head")
-    for _, entry in each_xarray(kernel, read_word(kernel.space.read, head)):
+    for _, entry in each_xarray(kernel, kernel.read_word(head)):
         yield entry
 
 
@@ -68,5 +68,5 @@ def walk_maple(call: Call) -> Iterator[int]:
     """walk the entries of a maple tree, by its address"""
     kernel = linux(call.guest)
     root = start_of(call) + kernel.objects.offsetof("struct maple_tree", "ma_root")
-    for _, _, entry in each_maple(kernel.space.read, read_word(kernel.space.read, root)):
+    for _, _, entry in each_maple(kernel.space.read, kernel.read_word(root), kernel.word):
         yield entry

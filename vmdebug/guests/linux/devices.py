@@ -52,7 +52,7 @@ def _subsystem(linux: "Linux", kind: str, struct: str, address: int) -> int:
         if not found["p"]:
             raise NoSubsystem(kind, address)
         return int(found["p"])
-    kset = int.from_bytes(linux.space.read(linux.address(f"{kind}_kset"), 8), "little")
+    kset = linux.read_word(f"{kind}_kset")
     head = kset + linux.objects.offsetof("struct kset", "list")
     inside = linux.objects.offsetof("struct subsys_private", "subsys.kobj")
     for kobject in linux.each_listed(head, "struct kobject", "entry", MAX_SUBSYSTEMS):

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vmdebug.errors import ReadFailed
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -90,13 +89,13 @@ class FreeObjects:
 
     def _follow(self, first: int, places: set[int], reading: Callable[[int, int], int]) -> set[int] | None:
         found: set[int] = set()
-        offset, read = int(self._struct["offset"]), self._linux.space.read
+        offset = int(self._struct["offset"])
         while first:
             if first not in places or first in found:
                 return None
             found.add(first)
             try:
-                first = reading(read_word(read, first + offset), first + offset)
+                first = reading(self._linux.read_word(first + offset), first + offset)
             except ReadFailed:
                 return found
         return found
@@ -107,9 +106,10 @@ class FreeObjects:
         if "random" not in self._struct:
             return [lambda word, _: word]
         key = int(self._struct["random"])
-        return [lambda word, place: word ^ key ^ swapped(place), lambda word, place: word ^ key ^ place]
+        size = self._linux.word
+        return [lambda word, place: word ^ key ^ swapped(place, size), lambda word, place: word ^ key ^ place]
 
 
-def swapped(word: int) -> int:
-    """A 64-bit word with its bytes in the opposite order."""
-    return int.from_bytes(word.to_bytes(8, "little"), "big")
+def swapped(word: int, size: int) -> int:
+    """A word of so many bytes with these in the opposite order."""
+    return int.from_bytes(word.to_bytes(size, "little"), "big")

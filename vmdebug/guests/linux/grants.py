@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -69,7 +68,7 @@ class Grants:
         operations, second = self._linux.names.find("gnttab_interface"), self._linux.names.find("gnttab_v2_ops")
         if operations is None or second is None:
             return 1
-        return 2 if read_word(self._linux.space.read, operations.value) == second.value else 1
+        return 2 if self._linux.read_word(operations.value) == second.value else 1
 
     @property
     def size(self) -> int:
@@ -81,7 +80,7 @@ class Grants:
         """The references that are free; NoGrants with the reason if the kernel's notes cannot be followed."""
         bitmap = self._linux.names.find("gnttab_free_bitmap")
         if bitmap is not None:
-            bits = self._bits(read_word(self._linux.space.read, bitmap.value))
+            bits = self._bits(self._linux.read_word(bitmap.value))
             return frozenset(number for number in range(self.size) if bits >> number & 1)
         return frozenset(self._each_free())
 
@@ -106,14 +105,14 @@ class Grants:
     def _each_free(self) -> Iterator[int]:
         """The chain of free references, each of which names the next."""
         read = self._linux.space.read
-        pages, number = read_word(read, self._linux.address("gnttab_list")), self._number("gnttab_free_head", 4)
+        pages, number = self._linux.read_word("gnttab_list"), self._number("gnttab_free_head", 4)
         seen = set[int]()
         while number != LIST_END:
             if number in seen or number >= self.size:
                 raise NoGrants(f"the list of free references is broken after {len(seen)}: it leads to {number:#x}")
             seen.add(number)
             yield number
-            page = read_word(read, pages + 8 * (number // PER_LIST_PAGE))
+            page = self._linux.read_word(pages + self._linux.word * (number // PER_LIST_PAGE))
             number = int.from_bytes(read(page + 4 * (number % PER_LIST_PAGE), 4), "little")
 
     def _grant(self, number: int) -> Grant:
@@ -129,13 +128,13 @@ class Grants:
     def _second(self, number: int) -> Grant:
         """An entry of version 2, whose marks of use lie in an array of their own."""
         flags, domain, _, frame = ENTRY_V2.unpack(self._entry(number))
-        statuses = read_word(self._linux.space.read, self._linux.address("grstatus"))
+        statuses = self._linux.read_word("grstatus")
         (marks,) = STATUS.unpack(self._linux.space.read(statuses + STATUS.size * number, STATUS.size))
         return _told(number, flags, domain, None if flags & TYPE_MASK == TRANSITIVE else frame, marks)
 
     def _entry(self, number: int) -> bytes:
         entry = ENTRY_V2 if self.version == 2 else ENTRY_V1
-        start = read_word(self._linux.space.read, self._linux.address("gnttab_shared"))
+        start = self._linux.read_word("gnttab_shared")
         return self._linux.space.read(start + entry.size * number, entry.size)
 
     def _number(self, name: str, size: int) -> int:

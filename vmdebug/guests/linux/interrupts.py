@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.trees import each_maple, each_xarray
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -22,10 +21,10 @@ def each_descriptor(linux: "Linux") -> Iterator[tuple[int, "Typed"]]:
     entries: Iterator[tuple[int, int]]
     if names.find("sparse_irqs"):
         tree = objects.at("struct maple_tree", linux.address("sparse_irqs"))
-        entries = map(itemgetter(0, 2), each_maple(linux.space.read, int(tree["ma_root"])))
+        entries = map(itemgetter(0, 2), each_maple(linux.space.read, int(tree["ma_root"]), linux.word))
     elif names.find("irq_desc_tree"):
         head = linux.address("irq_desc_tree") + objects.offsetof("struct xarray", "xa_head")
-        entries = each_xarray(linux, read_word(linux.space.read, head))
+        entries = each_xarray(linux, linux.read_word(head))
     elif names.find("irq_desc"):
         entries = _array(linux)
     else:

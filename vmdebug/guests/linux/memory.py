@@ -64,8 +64,9 @@ class Counters:
 
     def _read(self, array: str, items: Mapping[str, int]) -> dict[str, int]:
         count = min(max(items.values()) + 1, MAX_COUNTERS)
-        data = self._linux.space.read(self._linux.address(array), 8 * count)
-        words = [int.from_bytes(data[at : at + 8], "little", signed=True) for at in range(0, len(data), 8)]
+        size = self._linux.word
+        data = self._linux.space.read(self._linux.address(array), size * count)
+        words = [int.from_bytes(data[at : at + size], "little", signed=True) for at in range(0, len(data), size)]
         return {name: max(words[number], 0) for name, number in items.items() if number < count}
 
     def pages(self, *names: str) -> int:
@@ -77,11 +78,8 @@ class Counters:
         """The pages that the kernel manages."""
         for name in ("_totalram_pages", "totalram_pages"):
             if self._linux.names.find(name):
-                return self._word(name)
+                return self._linux.read_word(name)
         return sum(zone.managed for zone in self._linux.pages.zones)
-
-    def _word(self, name: str) -> int:
-        return int.from_bytes(self._linux.space.read(self._linux.address(name), 8), "little")
 
     @property
     def stacks(self) -> int:
@@ -97,14 +95,14 @@ class Counters:
         if names.find("pcpu_nr_populated") is None:
             return 0
         units = int.from_bytes(self._linux.space.read(self._linux.address("pcpu_nr_units"), 4), "little")
-        return self._word("pcpu_nr_populated") * units
+        return self._linux.read_word("pcpu_nr_populated") * units
 
     @property
     def vmalloc(self) -> int:
         """Pages behind vmalloc areas, those of kernel stacks among them."""
         if "NR_VMALLOC" in self.values:
             return self.values["NR_VMALLOC"]
-        return self._word("nr_vmalloc_pages") if self._linux.names.find("nr_vmalloc_pages") else 0
+        return self._linux.read_word("nr_vmalloc_pages") if self._linux.names.find("nr_vmalloc_pages") else 0
 
     def each_use(self) -> Iterator[Use]:
         """What the pages that the kernel manages are used for; the last is what no counter tells."""

@@ -12,7 +12,7 @@ from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.paths import Paths
 from vmdebug.guests.linux.tasks import Task, each_task
 from vmdebug.guests.linux.trees import each_maple
-from vmdebug.guests.memory import each_link, read_word
+from vmdebug.guests.memory import each_link
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -84,13 +84,12 @@ class Areas:
 
     def each_address(self) -> Iterator[int]:
         """The areas' struct vm_area_struct, by rising address; DebuggerError where the tree or list is broken."""
-        read = self._linux.space.read
         if "mm_mt" in self.mm:
-            for _, _, area in each_maple(read, int(self.mm["mm_mt.ma_root"])):
+            for _, _, area in each_maple(self._linux.space.read, int(self.mm["mm_mt.ma_root"]), self._linux.word):
                 yield area
             return
         after = self._linux.objects.offsetof("struct vm_area_struct", "vm_next")
-        yield from each_link(lambda area: read_word(read, area + after), int(self.mm["mmap"]), MAX_AREAS)
+        yield from each_link(lambda area: self._linux.read_word(area + after), int(self.mm["mmap"]), MAX_AREAS)
 
     def area(self, address: int) -> Area:
         """What the kernel says of one area."""

@@ -85,7 +85,7 @@ def read_death(linux: "Linux") -> Death:
         panic_cpu=_number(linux, "panic_cpu", 4, signed=True),
         crashing_cpu=_number(linux, "crashing_cpu", 4, signed=True),
         oopses=_number(linux, "die_counter", 4),
-        tainted=_number(linux, "tainted_mask", 8),
+        tainted=_number(linux, "tainted_mask", linux.word),
         complaints=complaints,
         problem=problem,
     )

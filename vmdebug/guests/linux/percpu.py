@@ -1,4 +1,4 @@
-"""Per-CPU variables: the address of a variable is its symbol's value plus the processor's offset, modulo 2^64.
+"""Per-CPU variables: the address of a variable is its symbol's value plus the processor's offset, as words add.
 
 Up to 6.14 symbols are small offsets and a processor's offset is an address; from 6.15 on symbols are addresses in the
 image and the offset is a difference. The sum is the same, and `this_cpu_off` of a processor must read back its offset.
@@ -13,7 +13,6 @@ from vmdebug.errors import DebuggerError, ReadFailed
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
 
-MASK = (1 << 64) - 1
 MAX_CPUS = 8192
 
 
@@ -33,7 +32,7 @@ class PerCpu:
         count = min(self._word("nr_cpu_ids", 4) if symbols.find("nr_cpu_ids") else MAX_CPUS, MAX_CPUS)
         if mask is None:
             return [number for number in range(count) if self._reads_back(number)]
-        bits = int.from_bytes(self._linux.space.read(mask.value, -(-count // 64) * 8), "little")
+        bits = int.from_bytes(self._linux.space.read(mask.value, -(-count // 8)), "little")
         return [number for number in range(count) if bits >> number & 1]
 
     def offset(self, cpu: int) -> int:
@@ -41,15 +40,15 @@ class PerCpu:
         symbol = self._linux.names.find("__per_cpu_offset")
         if symbol is None:
             return 0
-        return int.from_bytes(self._linux.space.read(symbol.value + 8 * cpu, 8), "little")
+        return self._linux.read_word(symbol.value + self._linux.word * cpu)
 
     def address(self, name: str, cpu: int) -> int:
         """Where a processor's copy of a variable lies; DebuggerError if the kernel has no such variable."""
-        return (self._linux.address(name) + self.offset(cpu)) & MASK
+        return self.moved(self._linux.address(name), cpu)
 
     def moved(self, pointer: int, cpu: int) -> int:
         """A pointer to per-CPU memory, for a processor."""
-        return (pointer + self.offset(cpu)) & MASK
+        return (pointer + self.offset(cpu)) % (1 << 8 * self._linux.word)
 
     def cpu_of(self, base: int) -> int | None:
         """The processor whose kernel gs base this is."""
@@ -57,9 +56,7 @@ class PerCpu:
 
     def _reads_back(self, cpu: int) -> bool:
         try:
-            return self._linux.space.read(self.address("this_cpu_off", cpu), 8) == self.offset(cpu).to_bytes(
-                8, "little"
-            )
+            return self._linux.read_word(self.address("this_cpu_off", cpu)) == self.offset(cpu)
         except (ReadFailed, DebuggerError):
             return False
 

@@ -91,12 +91,13 @@ class Slabs:
         import numpy as np
 
         pages = self.linux.pages
-        caches = np.array(sorted(cache.address for cache in self.each_cache()), dtype="<u8")
-        at = self.linux.objects.offsetof(self.kind, "slab_cache") // 8
+        word = self.linux.word
+        caches = np.array(sorted(cache.address for cache in self.each_cache()), dtype=f"<u{word}")
+        at = self.linux.objects.offsetof(self.kind, "slab_cache") // word
         found: dict[int, list[int]] = {}
         for first, data in pages.each_descriptor():
             whole = memoryview(data)[: len(data) // pages.size * pages.size]
-            owners = np.frombuffer(whole, dtype="<u8").reshape(-1, pages.size // 8)[:, at]
+            owners = np.frombuffer(whole, dtype=f"<u{word}").reshape(-1, pages.size // word)[:, at]
             for index in np.flatnonzero(np.isin(owners, caches)).tolist():
                 if self.is_slab(first + index):
                     found.setdefault(int(owners[index]), []).append(pages.address_of(first + index))
@@ -179,7 +180,8 @@ class Cache:
         member = "slab_list" if "slab_list" in self._slabs.descriptor(0) else "lru"
         offset = self._linux.objects.offsetof(self._slabs.kind, member)
         for node in self.nodes:
-            yield from each_listed(self._linux.space.read, int(node.refer_("partial")), offset, MAX_PARTIAL)
+            head = int(node.refer_("partial"))
+            yield from each_listed(self._linux.space.read, head, offset, MAX_PARTIAL, self._linux.word)
 
     def slab_at(self, descriptor: int) -> Slab | None:
         """The slab of a descriptor; None if that is outside all memory."""

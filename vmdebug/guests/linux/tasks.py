@@ -155,7 +155,7 @@ def current_task(linux: "Linux", cpu: int) -> Task:
         at = linux.per_cpu.address("pcpu_hot", cpu)
         return Task(linux, int(linux.objects.at("struct pcpu_hot", at)["current_task"]))
     at = linux.per_cpu.address("current_task", cpu)
-    return Task(linux, int.from_bytes(linux.space.read(at, 8), "little"))
+    return Task(linux, linux.read_word(at))
 
 
 def idle_task(linux: "Linux", cpu: int) -> Task | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from vmdebug.guests.linux.lists import each_hashed
 from vmdebug.guests.linux.trees import each_rbtree
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 WHEELS = {1: ("standard",), 2: ("standard", "deferrable"), 3: ("local", "global", "deferrable")}  # 3 since 6.9
 MAX_WHEELS, MAX_CLOCKS = 8, 16
 CLOCKS = ("monotonic", "realtime", "boottime", "tai")
-WORD = 1 << 64
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Timer:
 
 def each_wheel_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
     """The timers on a processor's wheels."""
-    objects, read = linux.objects, linux.space.read
-    now = read_word(read, linux.address("jiffies")) if linux.names.find("jiffies") else None
+    objects = linux.objects
+    now = linux.read_word("jiffies") if linux.names.find("jiffies") else None
     size, count = objects.sizeof("struct timer_base"), wheels_of(linux)
     for number in range(count):
         base = objects.at("struct timer_base", linux.per_cpu.address("timer_bases", cpu) + number * size)
@@ -45,7 +43,7 @@ def each_wheel_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
         for address in _on_wheel(linux, base):
             timer = objects.at("struct timer_list", address)
             expires = int(timer["expires"])
-            left = None if now is None else signed(expires - now)
+            left = None if now is None else signed(expires - now, linux.word)
             yield Timer(address, cpu, name, "jiffies", expires, left, int(timer["function"]))
 
 
@@ -59,7 +57,7 @@ def wheels_of(linux: "Linux") -> int:
 def _on_wheel(linux: "Linux", base: "Typed") -> Iterator[int]:
     offset = linux.objects.offsetof("struct timer_list", "entry")
     for head in base["vectors"]:
-        yield from each_hashed(linux.space.read, int(head["first"]), offset)
+        yield from each_hashed(linux.space.read, int(head["first"]), offset, word=linux.word)
 
 
 def each_clock_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
@@ -68,13 +66,14 @@ def each_clock_timer(linux: "Linux", cpu: int) -> Iterator[Timer]:
     base = objects.at("struct hrtimer_cpu_base", linux.per_cpu.address("hrtimer_bases", cpu))
     for number, clock in enumerate(base["clock_base"][:MAX_CLOCKS]):
         name = CLOCKS[number % len(CLOCKS)] + (" soft" if number >= len(CLOCKS) else "")
-        root = read_word(linux.space.read, int(clock.refer_("active")))  # an rb_root comes first in each version of it
+        root = linux.read_word(int(clock.refer_("active")))  # an rb_root comes first in each version of it
         for node in each_rbtree(linux, root):  # and an rb_node comes first in struct hrtimer
             timer = objects.at("struct hrtimer", node)
             yield Timer(node, cpu, name, "ns", int(timer["node.expires"]), None, int(timer["function"]))
 
 
-def signed(value: int) -> int:
-    """A difference of 64-bit numbers that wrap."""
-    value %= WORD
-    return value - WORD if value >= WORD // 2 else value
+def signed(value: int, size: int) -> int:
+    """A difference of numbers of so many bytes that wrap."""
+    values = 1 << 8 * size
+    value %= values
+    return value - values if value >= values // 2 else value

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vmdebug.errors import DebuggerError
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -41,7 +40,7 @@ def _heads(linux: "Linux") -> Iterator[int]:
     names = linux.names
     if names.find("vmap_nodes"):
         count = int.from_bytes(linux.space.read(linux.address("nr_vmap_nodes"), 4), "little")
-        start, size = read_word(linux.space.read, linux.address("vmap_nodes")), linux.objects.sizeof("struct vmap_node")
+        start, size = linux.read_word("vmap_nodes"), linux.objects.sizeof("struct vmap_node")
         offset = linux.objects.offsetof("struct vmap_node", "busy.head")
         yield from (start + number * size + offset for number in range(min(count, MAX_NODES)))
     elif names.find("vmap_area_list"):

@@ -231,7 +231,8 @@ class Queues:
     def _tokens(self, ring: Ring) -> tuple[tuple[int, int], ...]:
         """The heads of buffers that the guest waits for, each with the driver's token: the first word of its state."""
         data = self._read(ring.states, ring.state_size * ring.size)
-        words = (int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), ring.state_size))
+        word = self._linux.word
+        words = (int.from_bytes(data[at : at + word], "little") for at in range(0, len(data), ring.state_size))
         return tuple((number, word) for number, word in enumerate(words) if word)
 
     def _unseen(self, ring: Ring) -> tuple[int, int]:
@@ -254,7 +255,8 @@ class Queues:
         """The parts of a buffer: its chain of descriptors, or the table of its own that the first one names."""
         address, length, flags, following = DESCRIPTOR.unpack_from(table, DESCRIPTOR.size * head)
         if flags & INDIRECT:
-            indirect = int.from_bytes(self._read(ring.states + ring.state_size * head + 8, 8), "little")
+            word = self._linux.word
+            indirect = int.from_bytes(self._read(ring.states + ring.state_size * head + word, word), "little")
             table = self._read(indirect, min(length, DESCRIPTOR.size * MAX_SIZE)) if indirect else b""
             following, flags = 0, NEXT
         else:

@@ -64,7 +64,7 @@ class EventChannels:
         operations, fifo = names.find("evtchn_ops"), names.find("evtchn_ops_fifo")
         if operations is None or fifo is None:
             return "2-level"
-        used = int.from_bytes(self._linux.space.read(operations.value, 8), "little")
+        used = self._linux.read_word(operations.value)
         return "fifo" if used == fifo.value else "2-level"
 
     def each(self) -> Iterator[Channel]:
@@ -73,7 +73,7 @@ class EventChannels:
         objects = self._linux.objects
         offset = kind.find("list").offset // 8
         head = self._linux.address("xen_irq_list_head")
-        for address in each_listed(self._linux.space.read, head, offset, MAX_CHANNELS):
+        for address in each_listed(self._linux.space.read, head, offset, MAX_CHANNELS, self._linux.word):
             info = objects.at(kind, address)
             port = int(info["evtchn"])
             if port:
@@ -111,9 +111,9 @@ class EventChannels:
             return None, None
 
     def _fifo_bits(self, port: int) -> tuple[bool, bool]:
-        read = self._linux.space.read
-        page = int.from_bytes(read(self._linux.address("event_array") + 8 * (port // WORDS_PER_PAGE), 8), "little")
-        word = int.from_bytes(read(page + 4 * (port % WORDS_PER_PAGE), 4), "little")
+        linux = self._linux
+        page = linux.read_word(linux.address("event_array") + linux.word * (port // WORDS_PER_PAGE))
+        word = int.from_bytes(linux.space.read(page + 4 * (port % WORDS_PER_PAGE), 4), "little")
         return bool(word & FIFO_PENDING), bool(word & FIFO_MASKED)
 
     def _level_bits(self, port: int) -> tuple[bool, bool]:
@@ -129,8 +129,7 @@ class EventChannels:
         stored: bytes = getattr(self._linux.target.image, "shared_info", b"")
         if len(stored) >= LEVELS_END:
             return stored
-        pointer = self._linux.address("HYPERVISOR_shared_info")
         try:
-            return self._linux.space.read(int.from_bytes(self._linux.space.read(pointer, 8), "little"), LEVELS_END)
+            return self._linux.space.read(self._linux.read_word("HYPERVISOR_shared_info"), LEVELS_END)
         except ReadFailed as err:
             raise DebuggerError(f"shared_info is not in the image: {err}") from err

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -166,7 +165,7 @@ def _console(address: int, page: bytes) -> tuple[Ring, Ring]:
 
 def _pointer(linux: "Linux", symbol: str, what: str) -> int:
     place = linux.names.find(symbol)
-    address = read_word(linux.space.read, place.value) if place else 0
+    address = linux.read_word(place.value) if place else 0
     if not address:
         raise NoRing(what, symbol)
     return address
