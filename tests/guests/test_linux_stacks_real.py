@@ -50,9 +50,38 @@ def test_every_sleeping_thread_has_the_stack_of_proc(case):
 def test_every_frame_was_found_by_unwind_data(case):
     linux, _ = case
 
-    for task in each_task(linux):
-        if task.stack:
-            assert [call.reason for call in linux.stacks.of_task(task) if not call.reliable] == []
+    calls = [call for task in each_task(linux) if task.stack for call in linux.stacks.of_task(task)]
+
+    assert {call.how for call in calls} == {"registers", "orc"}
+    assert [call.reason for call in calls if call.reason or not linux.stacks.reliable(call)] == []
+
+
+def test_a_scan_finds_all_that_unwinding_finds(case):
+    linux, _ = case
+    sleeping = [task for task in each_task(linux) if task.stack and not task.on_cpu]
+
+    lost, guessed = {}, 0
+    for task in sleeping:
+        found = [(call.pc, call.at) for call in linux.stacks.of_task(task)][1:]
+        scanned = [(call.pc, call.at) for call in linux.stacks.scanned(task)]
+        guessed += len(scanned) - len(found)
+        if [each for each in scanned if each in found] != found:
+            lost[task.pid] = [each for each in found if each not in scanned]
+
+    assert lost == {}
+    assert len(sleeping) > 60
+    assert guessed > len(sleeping)
+
+
+def test_a_scan_marks_only_what_unwinding_did_not_find(case):
+    linux, _ = case
+    init = next(task for task in each_task(linux) if task.pid == 1)
+
+    calls = list(linux.stacks.of_task(init, scan=True))
+
+    assert [call for call in calls if call.how != "scan"] == list(linux.stacks.of_task(init))
+    assert {call.how for call in calls if not linux.stacks.reliable(call)} == {"scan"}
+    assert len({call.at for call in calls}) == len(calls)
 
 
 def test_idle_processors_lead_back_to_where_they_started(case):

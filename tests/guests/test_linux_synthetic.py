@@ -104,7 +104,7 @@ def test_modules_have_their_own_names(case):
 
     assert (module.name, module.size, module.users, module.state) == ("lab_driver", 0x1800, 1, "live")
     assert (found[0].name, found[0].module) == ("driver_write", "lab_driver")
-    assert module.orc(linux.stacks.table.layout).find(module.base + 0x20).sp_offset == 8
+    assert module.orc(linux.stacks.orc.kernel.layout).find(module.base + 0x20).sp_offset == 8
 
 
 BREAKS = {

@@ -9,23 +9,16 @@ Specified in: arch/x86/include/asm/orc_types.h and arch/x86/kernel/unwind_orc.c 
 import struct
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.unwind import walk
+from vmdebug.unwind.registers import IRET, REG_NAMES, REGS, RIP_AT, USER, WORD
+from vmdebug.unwind.walk import State, Step, UnwindError
 
 ENTRY = struct.Struct("<hhH")
 MAX_ENTRIES = 1 << 23
-MAX_FRAMES = 200
-WORD = struct.Struct("<Q")
-REGS = struct.Struct("<21Q")  # struct pt_regs
-REG_NAMES = (
-    *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi"),
-    *("orig_rax", "rip", "cs", "rflags", "rsp", "ss"),
-)
-IRET = struct.Struct("<5Q")  # rip, cs, rflags, rsp, ss
-USER = 3  # the privilege level in cs
 MASK = (1 << 64) - 1
 
 UNDEFINED, PREV_SP, RDX, RDI, RBP, RSP, R10, R13, BP_INDIRECT, SP_INDIRECT, RAX = range(11)
@@ -85,8 +78,15 @@ HASHES = {
 }
 
 
-class OrcError(DebuggerError):
+class OrcError(UnwindError):
     """Unwind data that cannot be used."""
+
+
+class NoData(OrcError):
+    """An address that unwind data does not cover."""
+
+    def __init__(self, ip: int) -> None:
+        super().__init__(f"no unwind data for {ip:#x}")
 
 
 def find_layout(header: bytes, entries: bytes) -> Layout:
@@ -137,56 +137,13 @@ class OrcTable:
         return entry
 
 
-@dataclass(frozen=True)
-class OrcFrame:
-    """One frame: where it continues and its stack pointer. `how` says how it was entered: call, trap or start.
-
-    `reason` is empty but in a frame where the chain breaks off before the stack's end.
-    """
-
-    pc: int
-    sp: int
-    how: str
-    reason: str = ""
-
-
-@dataclass
-class State:
-    """Where an unwind stands. `exact` means that `ip` is an instruction, not a return address."""
-
-    ip: int
-    sp: int
-    bp: int
-    exact: bool
-    registers: Mapping[str, int] = field(default_factory=dict)
-
-
 Read = Callable[[int, int], bytes]
+Find = Callable[[int], Entry | None]
 
 
-def each_orc_frame(state: State, tables: Callable[[int], OrcTable | None], read: Read) -> Iterator[OrcFrame]:
-    """The frames from a state on, innermost first, through traps and across stacks, to the end that ORC marks."""
-    how, seen = "start", set()
-    for _ in range(MAX_FRAMES):
-        if (state.ip, state.sp) in seen:
-            yield OrcFrame(state.ip, state.sp, how, "the stack leads back to itself")
-            return
-        seen.add((state.ip, state.sp))
-        try:
-            following = _step(state, tables, read)
-        except (ReadFailed, OrcError) as err:
-            yield OrcFrame(state.ip, state.sp, how, str(err))
-            return
-        yield OrcFrame(state.ip, state.sp, how)
-        if following is None:
-            return
-        state, how = following
-    yield OrcFrame(state.ip, state.sp, how, f"more than {MAX_FRAMES} frames")
-
-
-def _step(state: State, tables: Callable[[int], OrcTable | None], read: Read) -> tuple[State, str] | None:
-    """The caller's state, None at the end of the stack."""
-    entry = _entry(state, tables)
+def orc_step(state: State, find: Find, read: Read) -> Step | None:
+    """The caller's state, None at the end of the stack; NoData where `find` has no entry for the address."""
+    entry = _entry(state, find)
     if entry.kind == END:
         return None
     if entry.kind == NOTHING:
@@ -195,25 +152,24 @@ def _step(state: State, tables: Callable[[int], OrcTable | None], read: Read) ->
     if entry.kind == FULL:
         registers = dict(zip(REG_NAMES, REGS.unpack(read(cfa, REGS.size)), strict=True))
         after = State(registers["rip"], registers["rsp"], registers["rbp"], entry.signal, registers)
-        return None if registers["cs"] & USER == USER else (after, "trap")
+        return None if registers["cs"] & USER == USER else Step(after, walk.TRAP, walk.ORC, cfa + RIP_AT)
     if entry.kind == PARTIAL:
         ip, cs, _, sp, _ = IRET.unpack(read(cfa, IRET.size))
         after = State(ip, sp, _base_pointer(entry, state, cfa, read), entry.signal, state.registers)
-        return None if cs & USER == USER else (after, "trap")
+        return None if cs & USER == USER else Step(after, walk.TRAP, walk.ORC, cfa)
     if cfa <= state.sp:
         raise OrcError(f"the stack does not grow: {state.sp:#x} to {cfa:#x}")
     (ip,) = WORD.unpack(read(cfa - 8, 8))
-    return State(ip, cfa, _base_pointer(entry, state, cfa, read), entry.signal), "call"
+    after = State(ip, cfa, _base_pointer(entry, state, cfa, read), entry.signal)
+    return Step(after, walk.CALL, walk.ORC, cfa - 8)
 
 
-def _entry(state: State, tables: Callable[[int], OrcTable | None]) -> Entry:
+def _entry(state: State, find: Find) -> Entry:
     if state.ip == 0:  # a call through a null pointer: its return address is on top of the stack
         return Entry(RSP, 8, UNDEFINED, 0, CALL, False)
-    pc = state.ip if state.exact else state.ip - 1
-    table = tables(pc)
-    entry = table.find(pc) if table else None
+    entry = find(state.ip if state.exact else state.ip - 1)
     if entry is None:
-        raise OrcError(f"no unwind data for {state.ip:#x}")
+        raise NoData(state.ip)
     return entry
 
 

@@ -9,6 +9,7 @@ from formats.frames import PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.base import Guest, Status
+from vmdebug.guests.linux.generated import Generated
 from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
 from vmdebug.guests.linux.lists import MAX_LIST, each_listed
 from vmdebug.guests.linux.modules import Modules
@@ -26,6 +27,7 @@ from vmdebug.types.model import Type
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.types.typed import Objects
 from vmdebug.unwind.frames import Frame, each_frame
+from vmdebug.unwind.walk import SCAN
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.pages import Pages
@@ -54,7 +56,7 @@ class Linux:
 
     @cached_property
     def symbols(self) -> SymbolTable:
-        return ModularTable(self.names, self.loaded)
+        return ModularTable(self.names, self.loaded, self.generated)
 
     @cached_property
     def names(self) -> KallsymsPart:
@@ -93,6 +95,11 @@ class Linux:
     def loaded(self) -> Modules:
         """The modules that are loaded."""
         return Modules(self)
+
+    @cached_property
+    def generated(self) -> Generated:
+        """Code that the kernel made while it ran."""
+        return Generated(self)
 
     @cached_property
     def per_cpu(self) -> PerCpu:
@@ -187,7 +194,11 @@ class Linux:
             yield from each_frame(self.space.read, registers.get("rbp", 0))
             return
         for call in self.stacks.from_registers(registers):
-            yield Frame(call.pc, call.sp, reason=call.reason)
+            if call.how == SCAN:  # a guess, after the frame that says where the chain is broken
+                return
+            yield Frame(call.pc, call.sp)
+            if call.reason:
+                yield Frame(call.pc, call.sp, reason=call.reason)
 
     def cpu_id(self, cpu: int) -> int:
         """The processor whose run queue or per-CPU area lies at an address."""

@@ -24,6 +24,11 @@ MAX_MODULES = 4096
 MAX_SYMBOLS = 1 << 20
 MAX_STRINGS = 1 << 26
 STATES = ("live", "coming", "going", "unformed")
+TEXTS = (  # 6.4, 4.5, and before
+    ("mem[0].base", "mem[0].size"),
+    ("core_layout.base", "core_layout.text_size"),
+    ("module_core", "core_text_size"),
+)
 INIT_KINDS = 4  # mem[] of these and higher kinds is given back after loading
 
 
@@ -65,6 +70,15 @@ class Module:
         if "core_layout" in module:
             return [Area(int(module["core_layout.base"]), int(module["core_layout.size"]))]
         return [Area(int(module["module_core"]), int(module["core_size"]))]
+
+    @property
+    def text(self) -> Area | None:
+        """Where its functions are."""
+        module = self.struct
+        for start, size in TEXTS:
+            if start in module and int(module[size]):
+                return Area(int(module[start]), int(module[size]))
+        return None
 
     @property
     def base(self) -> int:

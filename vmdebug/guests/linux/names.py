@@ -7,6 +7,7 @@ from vmdebug.symbols.kallsyms import Kallsyms
 from vmdebug.symbols.table import Part, Symbol, SymbolTable
 
 if TYPE_CHECKING:
+    from vmdebug.guests.linux.generated import Generated
     from vmdebug.guests.linux.modules import Modules
 
 KINDS = dict.fromkeys("tw", "FUNC") | dict.fromkeys("dbrvnsg", "OBJT")
@@ -69,15 +70,18 @@ def _symbol(number: int, letter: str, name: str, address: int, size: int) -> Sym
 
 
 class ModularTable(SymbolTable):
-    """The kernel's symbols and its modules': an address is asked of the one module that it lies in."""
+    """The kernel's symbols, its modules' and those of code made at run time: an address is asked of the one module that
+    it lies in, and of that code where it lies in none.
+    """
 
-    def __init__(self, main: Part, loaded: "Modules") -> None:
+    def __init__(self, main: Part, loaded: "Modules", generated: "Generated") -> None:
         super().__init__(main=main)
         self._loaded = loaded
+        self._generated = generated
 
     @property
     def modules(self) -> list[Part]:
-        return [module.symbols for module in self._loaded.all]
+        return [*(module.symbols for module in self._loaded.all), *self._generated.parts]
 
     @modules.setter
     def modules(self, parts: list[Part]) -> None:
@@ -90,7 +94,8 @@ class ModularTable(SymbolTable):
         return found or next((symbol for part in self.modules if (symbol := part.find(name))), None)
 
     def module(self, name: str) -> Part | None:
-        return next((module.symbols for module in self._loaded.all if module.name == name), None)
+        found = next((module.symbols for module in self._loaded.all if module.name == name), None)
+        return found or next((part for part in self._generated.parts if part.name == name), None)
 
     def nearest(self, address: int, distance: int = 0) -> tuple[Symbol, bool] | None:
         found = self._nearest_in(Part("", self.private.values()), address, distance)
@@ -98,7 +103,7 @@ class ModularTable(SymbolTable):
         if found:
             return found, False
         module = self._loaded.holding(address)
-        found = self._nearest_in(module.symbols, address, distance) if module else None
+        found = self._nearest_in(module.symbols, address, distance) if module else self._generated.find(address)
         return (found, True) if found else None
 
     @staticmethod
