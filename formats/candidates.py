@@ -126,10 +126,10 @@ def add(module: Any, origin: str, report: Report = ignore) -> Candidate:
     """
     for name, kind in WANTED.items():
         if not isinstance(getattr(module, name, None), kind):
-            raise ReaderIncomplete(origin, f"it has no {name}")
+            raise ReaderIncomplete(origin, f"no {name}")
     reads, unwraps = (callable(getattr(module, name, None)) for name in ("open_image", "unwrap"))
     if not reads and not unwraps:
-        raise ReaderIncomplete(origin, "it has neither open_image nor unwrap")
+        raise ReaderIncomplete(origin, "neither open_image nor unwrap")
     heads, order = getattr(module, "HEADS", ()), getattr(module, "ORDER", DEFAULT_ORDER)
     if not isinstance(heads, tuple) or not all(isinstance(head, bytes) for head in heads) or not isinstance(order, int):
         raise ReaderIncomplete(origin, "HEADS is a tuple of bytes, ORDER a number")

@@ -14,6 +14,7 @@ DebuggerError                  any answer that is a refusal (mdb's ERR: the loop
         UsageError             a dcmd was called wrongly: its usage is shown (mdb's USAGE)
         LanguageError          the text is no command of the language
 ImageError of formats/         an image that cannot be opened or read: shown in the same way
+Unwinding                      no refusal: a macro, a command's output or the session is left
 """
 
 from formats.errors import ImageError
@@ -26,6 +27,10 @@ __all__ = ["Abort", "DebuggerError", "ImageError", "LanguageError", "ReadFailed"
 
 class DebuggerError(Exception):
     """A question that cannot be answered, and why."""
+
+
+class Unwinding(Exception):
+    """Raised to leave what runs; nothing went wrong."""
 
 
 class NoTarget(DebuggerError):

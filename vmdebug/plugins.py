@@ -11,12 +11,13 @@ A file may be any of these or all; it is what it has the names of. What a plug-i
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
+from vmdebug.guard import guarded
 from vmdebug.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def load_installed(point: "EntryPoint", report: Report) -> None:
     """Load the plug-in of an entry point, once."""
     origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
     try:
-        held = point.load()
+        with REGISTRY.adopting(partial(guarded, origin=origin)):
+            held = point.load()
         plugin = PLUGINS.get(point.module) or Plugin(point.module.rpartition(".")[2], point.module, origin, held)
         PLUGINS[point.module] = _added(plugin, held, [point.group], report)
     except (Exception, SystemExit) as err:  # noqa: BLE001  a plug-in's fault is one line
@@ -117,7 +119,8 @@ def load_file(path: Path, report: Report, registry: Registry = REGISTRY) -> Plug
     if before:
         _drop(before, registry)
     try:
-        held = _run(path, plugin.module)
+        with registry.adopting(partial(guarded, origin=plugin.origin)):
+            held = _run(path, plugin.module)
         plugin = PLUGINS[plugin.module] = _added(replace(plugin, held=held), held, _kinds(held), report)
     except (Exception, SystemExit) as err:
         _drop(plugin, registry)

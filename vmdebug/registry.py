@@ -1,6 +1,7 @@
 """Dcmds and walkers by name: the registry that the decorators of vmdebug.dcmd fill and a session looks things up in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from vmdebug.entries import Dcmd, Walker
@@ -35,8 +36,20 @@ class Registry:
     def __init__(self) -> None:
         self._dcmds: dict[str, list[Dcmd]] = {}
         self._walkers: dict[str, list[Walker]] = {}
+        self._change: Callable[[Dcmd | Walker], Dcmd | Walker] | None = None
+
+    @contextmanager
+    def adopting(self, change: Callable[[Dcmd | Walker], Dcmd | Walker]) -> Iterator[None]:
+        """Change what others add meanwhile."""
+        outer, self._change = self._change, change
+        try:
+            yield
+        finally:
+            self._change = outer
 
     def add(self, entry: Dcmd | Walker) -> None:
+        if self._change and not _is_own(entry):
+            entry = self._change(entry)
         if isinstance(entry, Dcmd):
             _insert(self._dcmds.setdefault(entry.name, []), entry)
         else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from formats.lazy import dataclass
 from vmdebug import render, shell
 from vmdebug.dcmd import Call, Dcmd, Lines, Registry, Row, Text
-from vmdebug.errors import DebuggerError, ImageError, LanguageError, UsageError
+from vmdebug.errors import DebuggerError, ImageError, LanguageError, Unwinding, UsageError
 from vmdebug.guests.base import Guest
 from vmdebug.lang import tree
 from vmdebug.lang.grammar import Parser
@@ -47,7 +47,7 @@ class UnknownDcmd(DebuggerError):
         super().__init__(f"invalid command '{shown}': {reason}")
 
 
-class LeaveFrame(Exception):
+class LeaveFrame(Unwinding):
     """`$<` alone: the macro that runs is left."""
 
 

@@ -5,10 +5,12 @@ A field wider than what is left of the line starts a new one; padding that would
 
 from collections.abc import Iterator
 
+from vmdebug.errors import Unwinding
+
 TAB = 8
 
 
-class Quit(Exception):
+class Quit(Unwinding):
     """Raised by a pager's write(): the rest of this command's output is not wanted."""
 
 

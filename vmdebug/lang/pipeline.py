@@ -247,7 +247,7 @@ class Pipeline:
             earlier = self._host.registry.before(entry, self._host.guest_kind)
             if earlier is None:
                 raise
-            call.dcmd = earlier
+            call.dcmd, call.text = earlier, earlier.text
             yield from self._rows(call, stage, earlier)
 
     def _fail(self, err: DebuggerError, call: Call, status: int) -> int:
