@@ -70,6 +70,15 @@ def test_names_lead_to_all_their_records(case):
     assert found.numbers("no_such_symbol") == []
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_name_leads_to_its_records_whatever_their_number_is(name):
+    layout, text, rodata = CASES[name]
+    for count in range(1200, 1208):  # what is aligned behind a table depends on how long it is
+        symbols = names(text, layout, count)
+        found = find_kallsyms(rodata, encode(symbols, layout, rodata).data + bytes(64), text, layout.word)
+        assert [each for _, each, _ in symbols if not found.numbers(each)] == []
+
+
 def test_addresses_lead_to_all_their_names(case):
     found, symbols, _ = case
 
@@ -138,3 +147,17 @@ def ask(found):
     found.text(len(found) - 1)
     found.size(len(found) // 2)
     sum(1 for _ in found.each())
+
+
+@pytest.mark.parametrize("layout", ["6.2", "6.15", "7.0"])
+@pytest.mark.parametrize("count", range(COUNT, COUNT + 4))
+def test_a_name_is_found_however_the_tables_are_padded(layout, count):
+    symbols = names(TEXT, LAYOUTS[layout], count)
+    tables = encode(symbols, LAYOUTS[layout], RODATA, junk(5003))
+
+    found = find_kallsyms(RODATA, tables.data + bytes(4096), TEXT)
+
+    borne = {}
+    for number, (_, name, _) in enumerate(symbols):
+        borne.setdefault(name, []).append(number)
+    assert {name: found.numbers(name) for name in borne} == borne

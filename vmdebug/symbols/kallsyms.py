@@ -17,6 +17,7 @@ from formats.lazy import dataclass
 from vmdebug.symbols.kallsyms_names import LONG, WORD, BrokenNames, Names, find_names
 
 SIGNED = struct.Struct("<i")
+SAMPLES, ENDS = 64, 8  # numbers sorted by name that are looked at: some, and all at both ends, where a shift shows
 NEARBY = 64  # bytes in which the base of the addresses and the number of the names lie, beside the tables
 MAX_SYMBOL_SIZE = 1 << 16  # a symbol's size is a guess from its successor: not over a gap
 
@@ -210,7 +211,8 @@ def _sequence(names: Names, addresses: Addresses, word: int) -> int | None:
 def _is_sequence(names: Names, at: int) -> bool:
     if at < 0 or at + 3 * names.count > len(names.data):
         return False
-    ranks = range(0, names.count, max(names.count // 64, 1))
+    step = max(names.count // SAMPLES, 1)
+    ranks = sorted({*range(0, names.count, step), *range(ENDS), *range(names.count - ENDS, names.count)})
     numbers = [int.from_bytes(names.data[at + 3 * rank : at + 3 * rank + 3], "big") for rank in ranks]
     if max(numbers) >= names.count or len(set(numbers)) < len(numbers):
         return False
