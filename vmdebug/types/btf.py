@@ -10,6 +10,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 
 from formats.cache import Cache
@@ -38,6 +39,7 @@ from vmdebug.types.model import (
 
 MAGIC, VERSION = 0xEB9F, 1
 HEADER = struct.Struct("<HBBI4I")
+HEADS = struct.pack("<HBB", MAGIC, VERSION, 0)  # how every container begins
 WORD = struct.Struct("<I")
 MAX_BLOB = 256 << 20
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT = range(1, 12)
@@ -297,14 +299,35 @@ MAKERS: dict[int, Maker] = {
 }
 
 
+def find_blob(data: bytes) -> bytes:
+    """The largest whole container in a run of memory; empty if there is none."""
+    found = b""
+    at = data.find(HEADS)
+    while at >= 0:
+        with suppress(BtfError):
+            _, (text, end) = _places("", data, at)
+            if end - at > len(found) and not data[text] and not data[end - 1]:
+                found = data[at:end]
+        at = data.find(HEADS, at + 1)
+    return found
+
+
 def _sections(name: str, data: bytes) -> tuple[tuple[int, int], bytes]:
     """Where the type records begin and end, and the strings."""
-    if len(data) < HEADER.size:
-        raise BtfError(name, f"{len(data)} bytes are no header")
-    magic, version, _, length, type_at, type_size, text_at, text_size = HEADER.unpack_from(data)
+    types, text = _places(name, data, 0)
+    return types, data[slice(*text)]
+
+
+def _places(name: str, data: bytes, at: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where the type records and the strings of a container that begins there begin and end."""
+    size = len(data) - at
+    if size < HEADER.size:
+        raise BtfError(name, f"{size} bytes are no header")
+    magic, version, _, length, type_at, type_size, text_at, text_size = HEADER.unpack_from(data, at)
     if magic != MAGIC or version != VERSION:
         raise BtfError(name, f"magic {magic:#x}, version {version}, expected {MAGIC:#x}, {VERSION}")
     types_end, text_end = length + type_at + type_size, length + text_at + text_size
-    if max(types_end, text_end) > min(len(data), MAX_BLOB) or type_size % 4 or length < HEADER.size:
-        raise BtfError(name, f"sections up to {max(types_end, text_end):#x} in {len(data):#x} bytes")
-    return (length + type_at, types_end), data[length + text_at : text_end]
+    if max(types_end, text_end) > min(size, MAX_BLOB) or type_size % 4 or length < HEADER.size:
+        raise BtfError(name, f"sections up to {max(types_end, text_end):#x} in {size:#x} bytes")
+    start = at + length
+    return (start + type_at, at + types_end), (start + text_at, at + text_end)

@@ -1,9 +1,9 @@
 """Where a Linux kernel lies: the mapped runs of its image, and the page tables that show it.
 
 On x86-64 the image is in the top 2 GiB of the address space, its first mapping is `_text`. A 32-bit kernel lies within
-the direct map of low memory: `_text` begins its read-only code, of which its read-only data are a part where there is no
-NX. With page-table isolation a vcpu that was stopped in user mode has a root that maps almost nothing of the kernel; the
-kernel's own root is the page before it.
+the direct map of low memory: `_text` begins its read-only code, and where there is no NX that goes on as its read-only
+data. With page-table isolation a vcpu that was stopped in user mode has a root that maps almost nothing of the kernel;
+the kernel's own root is the page before it.
 """
 
 import struct

@@ -9,6 +9,7 @@ from formats.frames import PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.base import Guest, Status
+from vmdebug.guests.linux.coreinfo import CoreInfo
 from vmdebug.guests.linux.generated import Generated
 from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
 from vmdebug.guests.linux.lists import MAX_LIST, each_listed
@@ -21,7 +22,7 @@ from vmdebug.guests.memory import decode, read_word
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
-from vmdebug.types.btf import MAX_BLOB, Btf
+from vmdebug.types.btf import MAX_BLOB, Btf, find_blob
 from vmdebug.types.btf_source import BtfTypes
 from vmdebug.types.model import Type
 from vmdebug.types.source import EmptyTypes, TypeSource
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vmdebug.guests.linux.slabs import Slabs
 
 BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re.S)
+RAW_BANNER = re.compile(rb"Linux version [ -~]{1,400} #\d[ -~]{1,200}")
 UTS_FIELD = 65  # __NEW_UTS_LEN + 1: the length of each string of struct new_utsname
 UTS_FIELDS = ("sysname", "nodename", "release", "version", "machine", "domainname")
 LINK_TEXT = 0xFFFF_FFFF_8100_0000  # where the image is linked to begin
@@ -61,16 +63,41 @@ class Linux:
     @cached_property
     def names(self) -> KallsymsPart:
         """The symbols of the image itself, which are found before any module is."""
-        return KallsymsPart(self.image.kallsyms, self.image.text)
+        return KallsymsPart(self.image.kallsyms, self.image.text, self._told)
+
+    def _told(self) -> Mapping[str, int]:
+        """Addresses of variables that kallsyms does not name, where it names none."""
+        return {} if self.names_variables else self.core_info.symbols
+
+    @cached_property
+    def names_variables(self) -> bool:
+        """True if kallsyms names all there is, not functions only."""
+        return bool(self.image.kallsyms.numbers("init_task"))
+
+    @cached_property
+    def core_info(self) -> CoreInfo:
+        """What the kernel prepared for the readers of its dumps."""
+        return CoreInfo(self)
 
     @cached_property
     def types(self) -> TypeSource:
         """The kernel's BTF, found by its symbols, and its modules' on top."""
-        start, stop = self.names.find("__start_BTF"), self.names.find("__stop_BTF")
-        if start is None or stop is None or not 0 < stop.value - start.value <= MAX_BLOB:
-            return EmptyTypes("the kernel was built without BTF")
-        kernel = Btf("vmlinux", self.space.read(start.value, stop.value - start.value), cache=self.target.cache)
+        data = self._btf()
+        if not data:
+            functions_only = "" if self.names_variables else ", and its kallsyms names functions only"
+            return EmptyTypes(f"the kernel was built without BTF{functions_only}")
+        kernel = Btf("vmlinux", data, pointer=self.word, cache=self.target.cache)
         return BtfTypes(kernel, self._find_module_types, VARIABLES)
+
+    def _btf(self) -> bytes:
+        """The kernel's own types: between their symbols, or where kallsyms has none by their header; empty without."""
+        start, stop = self.names.find("__start_BTF"), self.names.find("__stop_BTF")
+        if start and stop:
+            size = stop.value - start.value
+            return self.space.read(start.value, size) if 0 < size <= MAX_BLOB else b""
+        if self.names_variables:
+            return b""
+        return find_blob(self.space.read(self.image.rodata.start, self.image.rodata.size))
 
     def _find_module_types(self, kernel: TypeSource) -> Mapping[str, Callable[[], bytes]]:
         """How to read each module's own BTF, by the module's name: the kernel keeps a copy of each."""
@@ -163,8 +190,14 @@ class Linux:
 
     @cached_property
     def banner_text(self) -> str:
-        """The kernel's own `Linux version ...` line."""
-        return decode(self.space.read(self.address("linux_banner"), 512)).strip()
+        """The kernel's own `Linux version ...` line: its variable, or what looks like one in the read-only data."""
+        if self.names_variables:
+            return decode(self.space.read(self.address("linux_banner"), 512)).strip()
+        rodata = self.image.rodata
+        found = RAW_BANNER.search(self.space.read(rodata.start, rodata.size))
+        if found is None:
+            raise NotLinux("the read-only data of the kernel hold no banner (`Linux version ...`)")
+        return decode(found[0]).strip()
 
     @cached_property
     def uname(self) -> dict[str, str]:
@@ -172,7 +205,8 @@ class Linux:
         release = BANNER.match(self.banner_text)
         if release is None:
             raise NotLinux(f"linux_banner begins {self.banner_text[:40]!r}, not with a version")
-        data = self.space.read(self.address("init_uts_ns"), 1024)
+        place = self.names.find("init_uts_ns")
+        data = self.space.read(place.value, 1024) if place else b""
         at = data.find(b"Linux\0")
         if at < 0:
             return {"release": release["release"], "version": release["version"]}

@@ -1,7 +1,8 @@
 """The kernel's log, as its buffer still holds it.
 
 Since 5.10 a ring of descriptors and a ring of text: ids count on for ever, a descriptor is good if it holds the id that
-its slot should have. Before, one ring of records of varying length. Layouts come from the kernel's types.
+its slot should have. Before, one ring of records of varying length. Layouts come from the kernel's types, or, where it
+has none, from VMCOREINFO.
 """
 
 import struct
@@ -10,17 +11,15 @@ from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
-from vmdebug.guests.memory import read_word
+from vmdebug.types.typed import Objects
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
     from vmdebug.types.typed import Typed
 
-ID_BITS = 62
-ID_MASK = (1 << ID_BITS) - 1
+STATE_BITS = 2  # the topmost of a word whose others are the id
 COMMITTED, FINALIZED = 1, 2
 NO_DATA = 1  # an odd position means that a record has no text
-BLOCK_HEAD = 8  # the id in front of a text block
 MAX_BITS = 32
 MAX_TEXT = 1 << 16
 FROM_CPU = 1 << 31
@@ -46,8 +45,9 @@ class Message:
 def each_message(linux: "Linux") -> Iterator[Message]:
     """Every record that is still in the buffer, the oldest first; NoLog if there is no buffer."""
     if linux.names.find("prb"):
-        ring = linux.objects.at("struct printk_ringbuffer", read_word(linux.space.read, linux.address("prb")))
-        return _each_of_ring(linux, ring)
+        kind = "struct printk_ringbuffer"
+        objects = linux.objects if linux.types.knows(kind) else Objects(linux.core_info.types, linux.space.read)
+        return _each_of_ring(linux, objects.at(kind, linux.read_word("prb")))
     if linux.names.find("log_buf") and linux.names.find("log_first_idx"):
         return _each_of_buffer(linux)
     raise NoLog("the kernel has neither a ring of records (prb) nor a log buffer with an index (log_buf)")
@@ -58,13 +58,15 @@ def _each_of_ring(linux: "Linux", ring: "Typed") -> Iterator[Message]:
     count_bits, size_bits = int(descriptors["count_bits"]), int(text["size_bits"])
     if not 0 < count_bits < MAX_BITS or not 0 < size_bits < MAX_BITS:
         raise NoLog(f"the log's rings of 2^{count_bits} records and 2^{size_bits} bytes make no sense")
+    bits = 8 * linux.word - STATE_BITS
+    ids = (1 << bits) - 1
     tail, head = int(descriptors["tail_id"]["counter"]), int(descriptors["head_id"]["counter"])
-    for step in range(min((head - tail & ID_MASK) + 1, 1 << count_bits)):
-        number = tail + step & ID_MASK
+    for step in range(min((head - tail & ids) + 1, 1 << count_bits)):
+        number = tail + step & ids
         slot = number & ((1 << count_bits) - 1)
         descriptor = descriptors["descs"][slot]
-        state = int(descriptor["state_var"]["counter"]) & (1 << 64) - 1
-        if state & ID_MASK == number and state >> ID_BITS in (COMMITTED, FINALIZED):
+        state = int(descriptor["state_var"]["counter"]) % (1 << 8 * linux.word)
+        if state & ids == number and state >> bits in (COMMITTED, FINALIZED):
             info = descriptors["infos"][slot]
             yield _message(info, _text(linux, text, descriptor["text_blk_lpos"], int(info["text_len"]), number))
 
@@ -76,12 +78,12 @@ def _text(linux: "Linux", ring: "Typed", place: "Typed", length: int, number: in
         return ""
     size = 1 << int(ring["size_bits"])
     wraps = begin // size != (following - 1) // size
-    at = 0 if wraps else begin % size
-    room = (following - at if wraps else following - begin) % size - BLOCK_HEAD
-    block = linux.space.read(int(ring["data"]) + at, BLOCK_HEAD + max(min(length, room, MAX_TEXT), 0))
-    if int.from_bytes(block[:BLOCK_HEAD], "little") & ID_MASK != number:
+    at, head = 0 if wraps else begin % size, linux.word  # a block begins with its id
+    room = (following - at if wraps else following - begin) % size - head
+    block = linux.space.read(int(ring["data"]) + at, head + max(min(length, room, MAX_TEXT), 0))
+    if int.from_bytes(block[:head], "little") != number:
         return ""
-    return block[BLOCK_HEAD:].decode("utf-8", "backslashreplace")
+    return block[head:].decode("utf-8", "backslashreplace")
 
 
 def _message(info: "Typed", text: str) -> Message:
@@ -98,7 +100,7 @@ def _each_of_buffer(linux: "Linux") -> Iterator[Message]:
     following = int.from_bytes(read(linux.address("log_next_idx"), 4), "little")
     if not 0 < size <= 1 << MAX_BITS or max(first, following) > size:
         raise NoLog(f"a log buffer of {size:#x} bytes from {first:#x} to {following:#x} makes no sense")
-    data = read(read_word(read, linux.address("log_buf")), size)
+    data = read(linux.read_word("log_buf"), size)
     kind = "struct printk_log"
     head = linux.objects.sizeof(kind) if linux.types.knows(kind) else OLD_RECORD.size
     at = first

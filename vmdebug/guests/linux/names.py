@@ -1,5 +1,6 @@
 """A Linux kernel's symbols as a part of the symbol table: decoded when they are asked for, never all at once."""
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,12 @@ def preference(symbol: Symbol) -> tuple[bool, bool, tuple[bool, bool, bool, str]
 class KallsymsPart(Part):
     """The symbols of the kernel's image, out of its own table."""
 
-    def __init__(self, kallsyms: Kallsyms, start: int) -> None:
+    def __init__(self, kallsyms: Kallsyms, start: int, told: Callable[[], Mapping[str, int]]) -> None:
+        """`told` gives the addresses of variables that another source names; it is asked for names not in the table."""
         super().__init__("")
         self._kallsyms = kallsyms
         self._start = start
+        self._told = told
         self._found: dict[str, Symbol | None] = {}
 
     @cached_property
@@ -36,8 +39,8 @@ class KallsymsPart(Part):
     @cached_property
     def end(self) -> int:
         """`_end`: symbols above it name memory that was given back."""
-        numbers = self._kallsyms.numbers("_end")
-        return self._kallsyms.address(numbers[0]) if numbers else 1 << 64
+        numbers = self._kallsyms.numbers("_end")  # without it the table names functions only
+        return self._kallsyms.address(numbers[0] if numbers else len(self._kallsyms) - 1)
 
     def find(self, name: str) -> Symbol | None:
         """The symbol of that name; of several the first global one, or the first. Dcmds ask for the same ones again."""
@@ -49,7 +52,10 @@ class KallsymsPart(Part):
 
     def _find(self, name: str) -> Symbol | None:
         found = [self._symbol(number) for number in self._kallsyms.numbers(name)]
-        return next((symbol for symbol in found if symbol.bind == "GLOB"), found[0] if found else None)
+        if not found:
+            value = self._told().get(name)
+            return None if value is None else Symbol(name, value, 0, "OBJT", "GLOB")
+        return next((symbol for symbol in found if symbol.bind == "GLOB"), found[0])
 
     def below(self, address: int) -> Symbol | None:
         """The best name at or closest below an address of the image."""
