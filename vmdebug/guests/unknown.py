@@ -6,11 +6,10 @@ from functools import cached_property
 from formats.image import Fact
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.base import Status
+from vmdebug.guests.filetypes import kind_of, types_of
 from vmdebug.symbols.file import MovedPart, SymbolFile
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.target import Target
-from vmdebug.types.btf import Btf
-from vmdebug.types.btf_source import BtfTypes
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.unwind.frames import Frame, each_frame
 
@@ -37,8 +36,8 @@ class Unknown:
         self.types: TypeSource = EmptyTypes(self.why)
         if names:
             self.symbols = SymbolTable(main=MovedPart(names.part, self.shift))
-            if names.btf:
-                self.types = BtfTypes(Btf(str(names.path), names.btf, pointer=target.word), lambda _: {}, {})
+            names.taken = True
+            self.types = types_of(names, pointer=target.word, shift=self.shift, variables={})
 
     @cached_property
     def shift(self) -> int:
@@ -57,6 +56,8 @@ class Unknown:
         facts = [Fact("guest", "unknown", self.why)]
         if self.names:
             facts.append(Fact("symbols", str(self.names.path), f"the user's file, moved by {self.shift:+#x}"))
+            if kind := kind_of(self.names):
+                facts.append(Fact("types", kind, "the user's file"))
         return facts
 
     @property

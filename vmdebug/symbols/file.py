@@ -1,50 +1,98 @@
 """Symbols and types out of an ELF file that the user names, for guests that carry none: `--symbols FILE`."""
 
+import struct
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from vmdebug.errors import DebuggerError
-from vmdebug.symbols.elf import ElfPart, Tables
+from vmdebug.symbols.elf import ENTRY, ElfPart, Tables
+from vmdebug.symbols.sections import BadSymbolFile, ElfFile
 from vmdebug.symbols.table import Part, Symbol
 
+__all__ = ["BadSymbolFile", "MovedPart", "SymbolFile"]
 
-class BadSymbolFile(DebuggerError):
-    def __init__(self, path: Path, found: str) -> None:
-        super().__init__(f"{path}: cannot be used for symbols: {found}")
+DWARF = ("info", "abbrev", "types", "str", "line_str", "str_offsets")
+ENTRY_32 = struct.Struct("<IIIBBH")  # name, value, size, info, other, section
+NOTE = struct.Struct("<III")
+BUILD_ID = 3  # NT_GNU_BUILD_ID
+MAX_NOTES = 64
+Progress = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 class SymbolFile:
-    """An ELF file's symbol table, and its BTF if it has some. Read at the first look-up."""
+    """An ELF file's symbol table, and its BTF and DWARF if it has some. Read at the first look-up."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, progress: Progress = silent) -> None:
         self.path = path
+        self.progress = progress
+        self.taken = False  # by the guest, which lacks what the file has
+        self._elf = ElfFile(path)
         if not path.is_file():
             raise BadSymbolFile(path, "no such file")
 
     @cached_property
     def part(self) -> ElfPart:
         """Every symbol of the file at the address that it was linked to."""
-        table = self._section(".symtab")
-        strings = self._section(".strtab")
+        table, strings = bytes(self._elf.section(".symtab")), bytes(self._elf.section(".strtab"))
         if not table or not strings:
             raise BadSymbolFile(self.path, "it has no symbol table (.symtab)")
+        if self._elf.bits == 32:
+            table = _widened(table)
         return ElfPart("", load=lambda: Tables(table, strings))
 
     @cached_property
     def btf(self) -> bytes:
         """The section .BTF, empty if there is none."""
-        return self._section(".BTF")
+        return bytes(self._elf.section(".BTF"))
 
-    def _section(self, name: str) -> bytes:
-        from elftools.common.exceptions import ELFError
-        from elftools.elf.elffile import ELFFile
+    @cached_property
+    def dwarf(self) -> Mapping[str, memoryview]:
+        """The sections `.debug_...` that describe types, by the ends of their names; none if it has no DWARF."""
+        if not self._elf.linked or not self._elf.section(".debug_info"):
+            return {}
+        return {name: self._elf.section(f".debug_{name}") for name in DWARF}
 
-        try:
-            with self.path.open("rb") as stream:
-                section = ELFFile(stream).get_section_by_name(name)
-                return bytes(section.data()) if section else b""
-        except (ELFError, OSError, ValueError) as err:
-            raise BadSymbolFile(self.path, str(err) or type(err).__name__) from err
+    @cached_property
+    def lacks(self) -> str:
+        """Why there are no types in it."""
+        if not self._elf.linked:
+            return "it is an object file, which is not linked"
+        link = bytes(self._elf.section(".gnu_debuglink")).split(b"\0", 1)[0].decode("utf-8", "replace")
+        return f"it has neither .BTF nor DWARF{f', which is in the file {link}' if link else ''}"
+
+    @cached_property
+    def build_id(self) -> bytes:
+        """What names the build, out of the file's notes; empty if they do not say."""
+        names = (".notes", ".note.gnu.build-id")
+        return next((found for name in names if (found := build_id(bytes(self._elf.section(name))))), b"")
+
+
+def build_id(notes: bytes) -> bytes:
+    """The build id among some ELF notes; empty if it is not there."""
+    at = 0
+    for _ in range(MAX_NOTES):
+        if at + NOTE.size > len(notes):
+            break
+        name_size, size, kind = NOTE.unpack_from(notes, at)
+        name_at = at + NOTE.size
+        data_at = name_at + -(-name_size // 4) * 4
+        if kind == BUILD_ID and notes[name_at : name_at + name_size] == b"GNU\0":
+            return notes[data_at : data_at + size]
+        at = data_at + -(-size // 4) * 4
+    return b""
+
+
+def _widened(table: bytes) -> bytes:
+    """A symbol table of a 32-bit file as one of a 64-bit file."""
+    whole = memoryview(table)[: len(table) // ENTRY_32.size * ENTRY_32.size]
+    return b"".join(
+        ENTRY.pack(name, info, other, section, value, size)
+        for name, value, size, info, other, section in ENTRY_32.iter_unpack(whole)
+    )
 
 
 class MovedPart(Part):

@@ -1,0 +1,330 @@
+"""Units of DWARF: their headers, their abbreviations, and the walk over their entries.
+
+An entry is an abbreviation's number and the values of its attributes; those with children are followed by them, up to
+a zero. A producer that says where the next sibling lies lets the walk skip the children.
+"""
+
+import re
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from vmdebug.types import dwarf_forms as forms
+from vmdebug.types.dwarf_forms import INDEXED_STRINGS, WORD, Damage, Data, Sizes, Value, compiled, uleb
+
+Spec = tuple[int, int, int]  # attribute, form, the value that the form implies
+TYPE_UNIT, SKELETON, SPLIT_COMPILE, SPLIT_TYPE = 2, 4, 5, 6  # unit types of version 5
+MAX_UNITS = 1 << 20
+MAX_ENTRIES = 1 << 25  # of one walk
+MAX_ABBREVIATIONS = 1 << 16  # of one table
+# Pairs of attribute and form, with its value for the form that implies one, up to a pair of zeros.
+SPECS = re.compile(rb"(?>(?!\0\0)[\x80-\xff]{0,4}[\0-\x7f](?>![\x80-\xff]{0,18}|[\x80-\xff]{0,4})[\0-\x7f]){0,256}\0\0")
+MAX_TABLES, MAX_LISTS = 64, 8  # remembered
+
+
+class Abbreviation:
+    """What entries of one number have: `size` is that of all values, or None; `places` where attributes begin."""
+
+    __slots__ = ("children", "declared", "places", "size", "specs", "tag")
+
+    def __init__(self, tag: int, children: bool, specs: Sequence[Spec], sizes: Sizes) -> None:
+        self.tag = tag
+        self.children = children
+        self.specs = specs
+        self.size, self.places = compiled(sizes, specs)
+        self.declared = self.has(forms.DECLARATION)
+
+    def form(self, attribute: int) -> int:
+        return next((form for found, form, _ in self.specs if found == attribute), 0)
+
+    def has(self, attribute: int) -> bool:
+        return any(found == attribute for found, _, _ in self.specs)
+
+
+class Table(dict[int, Abbreviation]):
+    """The abbreviations of a unit by their numbers."""
+
+    @cached_property
+    def indexed(self) -> bool:
+        """True if entries name themselves by the number of a string."""
+        return any(each.form(forms.NAME) in INDEXED_STRINGS for each in self.values())
+
+
+class Unit:
+    """One unit: `start` and `end` lie in `data`; entries count from `base` on, so that two sections have one space."""
+
+    __slots__ = ("abbreviations", "base", "data", "end", "entries", "kind", "signature", "sizes", "start", "type_at")
+
+    def __init__(self, data: Data, start: int, base: int, in_types: bool) -> None:
+        self.data, self.start, self.base = data, start, base
+        length, at, offset = _length(data, start)
+        self.end = at + length
+        if self.end > len(data) or not length:
+            raise Damage(f"the unit at {start:#x} has {length:#x} bytes, {len(data) - at:#x} are there")
+        version = int.from_bytes(data[at : at + 2], "little")
+        if not 2 <= version <= 5:
+            raise Damage(f"the unit at {start:#x} is of version {version}, 2 to 5 are known")
+        at += 2
+        word = "I" if offset == 4 else "Q"
+        if version == 5:
+            self.kind, address, self.abbreviations = struct.unpack_from(f"<BB{word}", data, at)
+        else:
+            self.kind = TYPE_UNIT if in_types else 1
+            self.abbreviations, address = struct.unpack_from(f"<{word}B", data, at)
+        if address not in (2, 4, 8):
+            raise Damage(f"the unit at {start:#x} has addresses of {address} bytes")
+        at += offset + 1 + (version == 5)
+        self.sizes = Sizes(version, address, offset)
+        self.signature = self.type_at = 0
+        if self.kind in (TYPE_UNIT, SPLIT_TYPE):
+            self.signature, self.type_at = struct.unpack_from(f"<Q{word}", data, at)
+            at += 8 + offset
+        elif self.kind in (SKELETON, SPLIT_COMPILE):
+            at += 8
+        self.entries = at
+
+
+class Entry:
+    """One entry: its values are read when one is asked for."""
+
+    __slots__ = ("_values", "abbreviation", "at", "unit", "values_at")
+
+    def __init__(self, unit: Unit, at: int, values_at: int, abbreviation: Abbreviation) -> None:
+        self.unit = unit
+        self.at = at
+        self.values_at = values_at
+        self.abbreviation = abbreviation
+        self._values: dict[int, tuple[int, Value]] | None = None
+
+    @property
+    def tag(self) -> int:
+        return self.abbreviation.tag
+
+    @property
+    def number(self) -> int:
+        """Where it lies among all entries."""
+        return self.unit.base + self.at
+
+    def has(self, attribute: int) -> bool:
+        return self.abbreviation.has(attribute)
+
+    def form(self, attribute: int) -> int:
+        """The form of an attribute; 0 if the entry has none such."""
+        return self.values.get(attribute, (0, 0))[0]
+
+    def value(self, attribute: int) -> Value | None:
+        found = self.values.get(attribute)
+        return found[1] if found else None
+
+    def integer(self, attribute: int) -> int | None:
+        """The value of an attribute that is a number; None if there is none, or an expression."""
+        found = self.value(attribute)
+        return found if isinstance(found, int) else None
+
+    @property
+    def values(self) -> dict[int, tuple[int, Value]]:
+        """The form and value of each attribute."""
+        if self._values is None:
+            self._values = {}
+            at, data, sizes = self.values_at, self.unit.data, self.unit.sizes
+            for attribute, form, implicit in self.abbreviation.specs:
+                value, at = sizes.read(data, at, form, implicit)
+                self._values[attribute] = form, value
+        return self._values
+
+
+class Units:
+    """The units of .debug_info and .debug_types, and the walk over their entries; Damage where that is not sound."""
+
+    def __init__(self, info: Data, types: Data, abbreviations: Data) -> None:
+        self.info = info
+        self.types = types
+        self._abbreviations = abbreviations
+        self._tables: dict[tuple[object, ...], Table] = {}
+        self._known: dict[tuple[object, ...], Abbreviation] = {}
+        self._tops: dict[int, array[int]] = {}
+
+    @cached_property
+    def all(self) -> Sequence[Unit]:
+        return [*_each_unit(self.info, 0, False), *_each_unit(self.types, len(self.info), True)]
+
+    @cached_property
+    def _starts(self) -> Sequence[int]:
+        return [unit.base + unit.start for unit in self.all]
+
+    def at(self, number: int) -> Unit:
+        """The unit that an entry lies in, by the entry's number."""
+        index = bisect_right(self._starts, number) - 1
+        if index < 0 or number - self.all[index].base >= self.all[index].end:
+            raise Damage(f"entry {number:#x} is in no unit")
+        return self.all[index]
+
+    def table(self, unit: Unit) -> Table:
+        """The abbreviations of a unit."""
+        key = (unit.abbreviations, *unit.sizes.key)
+        found = self._tables.get(key)
+        if found is None:
+            if len(self._tables) >= MAX_TABLES:
+                self._tables.pop(next(iter(self._tables)))
+            found = self._tables[key] = self._read_table(unit)
+        return found
+
+    def entry(self, number: int) -> Entry:
+        """The entry of that number."""
+        unit = self.at(number)
+        at = number - unit.base
+        if at < unit.entries:
+            raise Damage(f"entry {number:#x} lies in the head of its unit")
+        found = self._entry(unit, at)
+        if found is None:
+            raise Damage(f"there is no entry at {number:#x}")
+        return found
+
+    def root(self, unit: Unit) -> Entry | None:
+        """The entry of the unit itself."""
+        return self._entry(unit, unit.entries) if unit.entries < unit.end else None
+
+    def children(self, parent: Entry) -> Iterator[Entry]:
+        """The entries right below one."""
+        if not parent.abbreviation.children:
+            return
+        unit, table = parent.unit, self.table(parent.unit)
+        at = self._behind_values(parent.values_at, unit, parent.abbreviation)
+        for _ in range(MAX_ENTRIES):
+            found = self._entry(unit, at) if at < unit.end else None
+            if found is None:
+                return
+            yield found
+            at = self._behind(found.values_at, unit, table, found.abbreviation)
+
+    def tops(self, unit: Unit) -> "array[int]":
+        """Where in its section each entry right below the unit's own begins."""
+        found = self._tops.get(unit.base + unit.start)
+        if found is None:
+            if len(self._tops) >= MAX_LISTS:
+                self._tops.pop(next(iter(self._tops)))
+            root = self.root(unit)
+            found = array("Q", (each.at for each in self.children(root)) if root else ())
+            self._tops[unit.base + unit.start] = found
+        return found
+
+    def top_around(self, unit: Unit, at: int) -> Entry | None:
+        """The entry right below the unit's own that holds a place, itself or with its children."""
+        tops = self.tops(unit)
+        index = bisect_right(tops, at) - 1
+        return self._entry(unit, tops[index]) if index >= 0 else None
+
+    def _entry(self, unit: Unit, at: int) -> Entry | None:
+        """The entry at a place; None for the zero that ends a list."""
+        code, values_at = uleb(unit.data, at)
+        if not code:
+            return None
+        found = self.table(unit).get(code)
+        if found is None:
+            raise Damage(f"the entry at {unit.base + at:#x} has abbreviation {code}, which its unit lacks")
+        return Entry(unit, at, values_at, found)
+
+    def _behind_values(self, at: int, unit: Unit, abbreviation: Abbreviation) -> int:
+        if abbreviation.size is not None:
+            return at + abbreviation.size
+        end_of, data = unit.sizes.end_of, unit.data
+        for _, form, _ in abbreviation.specs:
+            at = end_of(data, at, form)
+        return at
+
+    def _behind(self, at: int, unit: Unit, table: Table, abbreviation: Abbreviation) -> int:
+        """Where an entry's values and children end."""
+        data, end = unit.data, unit.end
+        depth = 0
+        for _ in range(MAX_ENTRIES):
+            sibling = _sibling(at, unit, abbreviation) if abbreviation.children else 0
+            if sibling:
+                at = sibling
+            else:
+                at = self._behind_values(at, unit, abbreviation)
+                depth += abbreviation.children
+            while depth and at < end and not data[at]:
+                at, depth = at + 1, depth - 1
+            if not depth or at >= end:
+                return at
+            code, at = uleb(data, at)
+            found = table.get(code)
+            if found is None:
+                raise Damage(f"an entry before {unit.base + at:#x} has abbreviation {code}, which its unit lacks")
+            abbreviation = found
+        raise Damage(f"the unit at {unit.start:#x} has more than {MAX_ENTRIES} entries")
+
+    def _read_table(self, unit: Unit) -> Table:
+        data, at, table = self._abbreviations, unit.abbreviations, Table()
+        if at >= len(data):
+            raise Damage(f"the abbreviations at {at:#x} lie behind their section")
+        while at < len(data):
+            code, at = uleb(data, at)
+            if not code:
+                break
+            tag, at = uleb(data, at)
+            specs = SPECS.match(data, at + 1)
+            if specs is None or len(table) >= MAX_ABBREVIATIONS:
+                raise Damage(f"the abbreviations at {unit.abbreviations:#x} do not end")
+            table[code] = self._abbreviation(tag, bool(data[at]), specs[0], unit.sizes)
+            at = specs.end()
+        return table
+
+    def _abbreviation(self, tag: int, children: bool, specs: bytes, sizes: Sizes) -> Abbreviation:
+        """One object for all that are alike: the units of a program have much the same ones."""
+        key = (tag, children, specs, *sizes.key)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MAX_ABBREVIATIONS:
+                self._known.clear()
+            found = self._known[key] = Abbreviation(tag, children, list(_each_spec(bytes(specs))), sizes)
+        return found
+
+
+def _each_unit(data: Data, base: int, in_types: bool) -> Iterator[Unit]:
+    at = 0
+    for _ in range(MAX_UNITS):
+        if at >= len(data):
+            return
+        try:
+            unit = Unit(data, at, base, in_types)
+        except struct.error:
+            raise Damage(f"the unit at {at:#x} is cut short") from None
+        yield unit
+        at = unit.end
+    raise Damage(f"more than {MAX_UNITS} units")
+
+
+def _length(data: Data, at: int) -> tuple[int, int, int]:
+    """The length of a unit, where it begins to count, and how long its offsets are."""
+    (length,) = WORD.unpack_from(data, at)
+    if length == 0xFFFF_FFFF:
+        (length,) = struct.unpack_from("<Q", data, at + 4)
+        return length, at + 12, 8
+    return length, at + 4, 4
+
+
+def _each_spec(specs: bytes) -> Iterator[Spec]:
+    at = 0
+    while at < len(specs) - 2:
+        attribute, at = uleb(specs, at)
+        form, at = uleb(specs, at)
+        implicit = 0
+        if form == forms.IMPLICIT_CONST:
+            implicit, at = forms.sleb(specs, at)
+        yield attribute, form, implicit
+
+
+def _sibling(at: int, unit: Unit, abbreviation: Abbreviation) -> int:
+    """Where an entry's next sibling lies, 0 where it does not say; it can only lie behind the entry."""
+    place = abbreviation.places.get(forms.SIBLING)
+    if place is None:
+        return 0
+    form = abbreviation.form(forms.SIBLING)
+    value, _ = unit.sizes.read(unit.data, at + place, form, 0)
+    found = unit.start + value if form in forms.UNIT_REFERENCES and isinstance(value, int) else 0
+    if not at < found <= unit.end:
+        raise Damage(f"the entry before {unit.base + at:#x} has its next sibling at {found:#x}")
+    return found
