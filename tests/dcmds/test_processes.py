@@ -55,9 +55,9 @@ def test_lists_command_lines(illumos):
     [
         ("", "", ""),
         ("-T", "TASK  ", "0     "),
-        ("-P", "PROJ  ", "?     "),
+        ("-P", "PROJ  ", "0     "),
         ("-z", "ZONE  ", "0     "),
-        ("-TPz", "TASK  PROJ  ZONE  ", "0     ?     0     "),
+        ("-TPz", "TASK  PROJ  ZONE  ", "0     0     0     "),
     ],
 )
 def test_columns_are_added_before_the_user(illumos, options, head, row):
@@ -65,6 +65,18 @@ def test_columns_are_added_before_the_user(illumos, options, head, row):
         f"S PID    PPID   PGID   SID    {head}UID    FLAGS      ADDR             NAME",
         f"R 0      0      0      0      {row}0      0x00000001 fffffffffbc2bb20 sched",
     ]
+
+
+def test_numbers_tasks_and_projects(illumos, process):
+    (row,) = illumos().rows(f"{process(1030):x}::ps -TPz")
+
+    assert (row.task, row.project, row.zone) == (10, 3, 0)
+
+
+def test_a_project_that_cannot_be_read_is_not_known(illumos, member, word):
+    debug = illumos({member("p_task", INIT): word(0)})
+
+    assert debug.text(f"{INIT:x}::ps -TP")[1].startswith("R 1      0      1      1      ?     ?     0      ")
 
 
 def test_lists_threads_and_lwps(illumos, process):
