@@ -14,24 +14,24 @@ NEAR, INDIRECT = 0xE8, 0xFF
 
 
 def each_scanned(
-    stack: bytes, start: int, restored: Callable[[int, int], int], returns: Callable[[int], bool]
+    stack: bytes, start: int, restored: Callable[[int, int], int], returns: Callable[[int], bool], size: int = 8
 ) -> Iterator[Call]:
-    """The words of a stack's memory at `start` that something may return to, from low to high.
+    """The words of a stack's memory at `start` that something may return to, from low to high; `size` is a word's.
 
     `restored` gives the address that belongs to a word (and its place) where a tracer put its own.
     """
-    for number, word in enumerate(memoryview(stack[: len(stack) & ~7]).cast("Q")):
-        at = start + 8 * number
+    for number, word in enumerate(memoryview(stack[: len(stack) & -size]).cast("Q" if size == 8 else "I")):
+        at = start + size * number
         pc = restored(word, at)
         if returns(pc):
-            yield Call(pc, at + 8, CALL, SCAN, at)
+            yield Call(pc, at + size, CALL, SCAN, at)
 
 
-def near_target(code: bytes, pc: int) -> int | None:
+def near_target(code: bytes, pc: int, word: int = 8) -> int | None:
     """Where the call goes that ends before `pc`; None if the BEFORE bytes there end with no call of a distance."""
     if code[-5] != NEAR:
         return None
-    return (pc + int(struct.unpack("<i", code[-4:])[0])) & (1 << 64) - 1
+    return (pc + int(struct.unpack("<i", code[-4:])[0])) % (1 << 8 * word)
 
 
 def ends_with_indirect_call(code: bytes) -> bool:

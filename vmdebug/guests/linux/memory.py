@@ -29,7 +29,7 @@ class Use:
 
 
 STACK_ENDS = (("__start_init_stack", "__end_init_stack"), ("__start_init_task", "__end_init_task"))
-STACK_SIZES = (1 << 13, 1 << 14, 1 << 15)  # THREAD_SIZE: 8 KiB before 3.15, 32 with KASAN
+STACK_SIZES = (1 << 13, 1 << 14, 1 << 15)  # THREAD_SIZE: 8 KiB before 3.15 and on 32 bits, 32 with KASAN
 
 
 def stack_size(linux: "Linux") -> int:
@@ -38,7 +38,7 @@ def stack_size(linux: "Linux") -> int:
         first, last = linux.names.find(start), linux.names.find(end)
         if first and last and last.value - first.value in STACK_SIZES:
             return last.value - first.value
-    return STACK_SIZES[1]
+    return STACK_SIZES[1] if linux.word == 8 else STACK_SIZES[0]
 
 
 class Counters:

@@ -1,6 +1,7 @@
 """Where the stacks of a kernel lie: threads' are aligned to their size, processors have one for interrupts.
 
-The topmost word of an interrupt stack is the stack pointer that it was entered with.
+The topmost word of an interrupt stack is the stack pointer that it was entered with; on 32 bits it is the lowest, and
+the stack is of the size of a thread's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 from formats.frames import PAGE_SIZE
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.memory import stack_size
-from vmdebug.guests.memory import read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -37,14 +37,14 @@ class Regions:
 
         Parts of a page, each with its address; what cannot be read is left out.
         """
-        region = self.around(sp)
-        sp = -(-sp // 8) * 8
+        region, word = self.around(sp), self._linux.word
+        sp = -(-sp // word) * word
         yield from self._linux.space.each_readable(sp, region.stop - sp)
         if region not in self.interrupt:
             return
         with suppress(DebuggerError):
-            before = read_word(self._linux.space.read, region.stop - 8)
-            if before >> 63 and before not in region and before % 8 == 0:
+            before = self._linux.read_word(region.stop - word if word == 8 else region.start)
+            if before >= self._linux.image.half and before not in region and before % word == 0:
                 yield from self._linux.space.each_readable(before, self.around(before).stop - before)
 
     @cached_property
@@ -53,9 +53,14 @@ class Regions:
         found = []
         for cpu in self._linux.per_cpu.cpus:
             with suppress(DebuggerError):
-                top = -(-self._pointer(cpu) // PAGE_SIZE) * PAGE_SIZE  # it points to the topmost word since 5.12
-                found.append(range(top - INTERRUPT_STACK, top))
+                found.append(self._of_interrupts(self._pointer(cpu)))
         return found
+
+    def _of_interrupts(self, pointer: int) -> range:
+        if self._linux.word == 4:
+            return range(pointer, pointer + self._size)
+        top = -(-pointer // PAGE_SIZE) * PAGE_SIZE  # it points to the topmost word since 5.12
+        return range(top - INTERRUPT_STACK, top)
 
     @cached_property
     def _size(self) -> int:
@@ -66,4 +71,4 @@ class Regions:
         linux = self._linux
         if linux.names.find(POINTER) is None and linux.names.find("pcpu_hot"):
             return int(linux.objects.at("struct pcpu_hot", linux.per_cpu.address("pcpu_hot", cpu))[POINTER])
-        return read_word(linux.space.read, linux.per_cpu.address(POINTER, cpu))
+        return linux.read_word(linux.per_cpu.address(POINTER, cpu))

@@ -24,7 +24,6 @@ from vmdebug.unwind.walk import REGISTERS, SCAN, START, Call, State, Step, Unwin
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
 
-KERNEL_HALF = 1 << 63
 FRAME = "struct inactive_task_frame"
 
 
@@ -62,7 +61,7 @@ class Stacks:
     def of_vcpu(self, vcpu: Vcpu, scan: bool = False) -> Iterator[Call]:
         """The calls of a processor from its saved registers on: none where it was in user mode."""
         state = _registered(vcpu)
-        if not _in_kernel(state):
+        if not self._in_kernel(state):
             return iter(())
         return self._unwind(state, self._current(vcpu), scan)
 
@@ -78,7 +77,7 @@ class Stacks:
             raise NoStack(task, "it runs, and the image does not hold its processor's registers")
         vcpu = self.running_on(task)
         state = _registered(vcpu) if vcpu else self._sleeping(task)
-        if vcpu and not _in_kernel(state):
+        if vcpu and not self._in_kernel(state):
             raise NoStack(task, "it runs its program")
         return state
 
@@ -131,7 +130,7 @@ class Stacks:
     def _step(self, state: State, taken: Mapping[int, int]) -> Step | None:
         """One call further, by ORC or the frame pointer, where ORC does not know the code."""
         read = self._linux.space.read
-        if not _in_kernel(state):
+        if not self._in_kernel(state):
             raise UnwindError("not an address of the kernel")
         try:
             found = orc_step(state, self.orc.find, read)
@@ -145,9 +144,13 @@ class Stacks:
         read, region = self._linux.space.read, self.regions.around(state.sp)
         why = missing if self.orc.kernel else self.orc.problem
         try:
-            return pointer_step(state, region, lambda ip: ip == self._handler or self.text.returns(ip), read)
+            return pointer_step(state, region, self._follows, read, self._linux.word, self._linux.image.half)
         except UnwindError as err:
             raise UnwindError(f"{why}; {err}") from err
+
+    def _follows(self, ip: int) -> bool:
+        """True if a frame may hold that return address."""
+        return ip == self._handler or self.text.returns(ip) or self.text.was_freed(ip)
 
     def _scanned(self, sp: int, taken: Mapping[int, int]) -> Sequence[Call]:
         """What may be a call from a stack pointer up to the end of the stack, and of the one that it came from."""
@@ -158,8 +161,13 @@ class Stacks:
         return [
             call
             for start, data in self.regions.each_above(sp)
-            for call in each_scanned(data, start, restored, self.text.returns)
+            for call in each_scanned(data, start, restored, self.text.returns, self._linux.word)
         ]
+
+    def _in_kernel(self, state: State) -> bool:
+        """True but for an address of a program; a call through a null pointer is the kernel's."""
+        half = self._linux.image.half
+        return state.ip >= half or (state.ip == 0 and state.sp >= half)
 
     @property
     def _handler(self) -> int | None:
@@ -192,8 +200,3 @@ def _registered(vcpu: Vcpu) -> State:
 
 def _state(registers: Mapping[str, int]) -> State:
     return State(registers["rip"], registers.get("rsp", 0), registers.get("rbp", 0), True, registers)
-
-
-def _in_kernel(state: State) -> bool:
-    """True but for an address of a program; a call through a null pointer is the kernel's."""
-    return state.ip >= KERNEL_HALF or (state.ip == 0 and state.sp >= KERNEL_HALF)

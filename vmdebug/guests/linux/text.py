@@ -39,8 +39,13 @@ class Text:
             code = self._linux.space.read(address - BEFORE, BEFORE)
         except ReadFailed:
             return False
-        target = near_target(code, address)
+        target = near_target(code, address, self._linux.word)
         return (target is not None and self.holds(target)) or ends_with_indirect_call(code)
+
+    def was_freed(self, address: int) -> bool:
+        """True if instructions for the start of the kernel lay there: calls to return to them outlast these."""
+        start, end = (self._linux.names.find(name) for name in SECTIONS[1])
+        return start is not None and end is not None and start.value <= address < end.value
 
     @cached_property
     def _runs(self) -> Sequence[tuple[int, int]]:
