@@ -2,8 +2,10 @@
 
 import functools
 import json
+import random
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -11,7 +13,7 @@ from vmdebug.errors import DebuggerError
 from vmdebug.symbols.file import BadSymbolFile, SymbolFile
 from vmdebug.types.dwarf import DwarfTypes
 from vmdebug.types.dwarf_search import Sections
-from vmdebug.types.model import Forward, Function, Member
+from vmdebug.types.model import Aggregate, Forward, Function, Member
 from vmdebug.types.paths import offset_of
 
 TYPES = """
@@ -294,3 +296,24 @@ def test_a_declaration_without_a_definition_stays_one(built, tmp_path):
 
     assert isinstance(found, Forward)
     assert (found.spelled, found.complete() is found) == ("struct gone", True)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damaged_data_ends_in_types_or_one_error(built, seed):
+    chance, sections = random.Random(seed), dict(SymbolFile(built("-gdwarf-5")).dwarf)
+    for name in ("info", "abbrev", "str"):
+        data = bytearray(sections[name])
+        for _ in range(chance.randrange(4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        sections[name] = data
+    types, start = DwarfTypes("file", Sections(**sections)), time.monotonic()
+
+    for name in SIZES:
+        try:
+            found = types.find(name).complete()
+            if isinstance(found, Aggregate):
+                [member.type.complete().size for member in found.members]
+        except DebuggerError as err:
+            assert "\n" not in str(err)
+
+    assert time.monotonic() - start < 5

@@ -62,6 +62,7 @@ class Maker:
         """The type that an entry describes; Unknown for what has no place in the model."""
         found = self._made.get(entry.number)
         if found is None:
+            self._made[entry.number] = Unknown(module=self.module)  # for one that needs itself to be made
             maker = MAKERS.get(entry.tag)
             found = maker(self, entry) if maker else Unknown(self._name(entry) or "(?)", module=self.module)
             found = self._made[entry.number] = self._one(entry, found)
