@@ -19,7 +19,7 @@ from vmdebug.unwind.orc import ENTRY, MAX_ENTRIES, Layout, OrcTable
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
 
-SYMBOL = struct.Struct("<IBBHQQ")
+SYMBOL, SYMBOL_32 = struct.Struct("<IBBHQQ"), struct.Struct("<IIIBBH")  # struct elf64_sym, elf32_sym
 MAX_MODULES = 4096
 MAX_SYMBOLS = 1 << 20
 MAX_STRINGS = 1 << 26
@@ -116,14 +116,23 @@ class Module:
         table, count, strings = self._tables()
         if not 0 < count <= MAX_SYMBOLS:
             return
-        read = self._linux.space.read
-        raw = list(SYMBOL.iter_unpack(read(table, SYMBOL.size * count)))
+        raw = list(self._each_raw(table, count))
         size = min(max(name for name, *_ in raw) + 512, MAX_STRINGS)
         names = b"".join(data for _, data in self._linux.space.each_readable(strings, size))
         for number, (name, info, other, section, value, length) in enumerate(raw):
             if section and number:
                 text = names[name : names.find(b"\0", name)].decode("utf-8", "replace")
                 yield self._symbol(text, info, other, section, value, length, number)
+
+    def _each_raw(self, table: int, count: int) -> Iterator[tuple[int, int, int, int, int, int]]:
+        """Name, info, other, section, value and size of each symbol, in the order of struct elf64_sym."""
+        layout = SYMBOL if self._linux.word == 8 else SYMBOL_32
+        rows = layout.iter_unpack(self._linux.space.read(table, layout.size * count))
+        if layout is SYMBOL:
+            yield from rows
+            return
+        for name, value, size, info, other, section in rows:
+            yield name, info, other, section, value, size
 
     def _symbol(self, name: str, info: int, other: int, section: int, value: int, size: int, number: int) -> Symbol:
         """Newer kernels keep the letter that nm prints in st_info's place or beside; the ELF type is what is left."""

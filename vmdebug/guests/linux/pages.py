@@ -1,7 +1,8 @@
 """Page descriptors and the direct map: from a pfn to its struct page and its address, and back.
 
 The descriptors are an array at `vmemmap_base`; physical memory is mapped as one piece at `page_offset_base`. Kernels
-that do not move them (before 4.8, or built without) have both at fixed places, the direct map at one of two.
+that do not move them (before 4.8, or built without) have both at fixed places, the direct map at one of two. On 32 bits
+the array is where `mem_map` points, and the direct map, which begins the kernel's half, ends at `high_memory`.
 Specified in: Documentation/arch/x86/x86_64/mm.rst.
 """
 
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from formats.frames import PAGE_SHIFT, PAGE_SIZE, Vaddr
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.memory import read_word
 from vmdebug.types.model import Enum
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ class Pages:
     @cached_property
     def direct(self) -> int:
         """Where physical memory is mapped."""
+        if self._linux.word == 4:
+            return self._linux.image.half
         if self._linux.names.find("page_offset_base"):
-            return self._variable("page_offset_base")
+            return self._linux.read_word("page_offset_base")
         for base in DIRECT_MAPS:
             try:
                 if self._linux.space.translate(Vaddr(base)).pfn == 0:
@@ -64,16 +66,22 @@ class Pages:
 
     @cached_property
     def descriptors(self) -> int:
-        """Where the array of struct page begins."""
-        return self._variable("vmemmap_base") if self._linux.names.find("vmemmap_base") else VMEMMAP
+        """Where the array of struct page begins; DebuggerError where there are several."""
+        if self._linux.word == 4:
+            return self._linux.read_word("mem_map")
+        return self._linux.read_word("vmemmap_base") if self._linux.names.find("vmemmap_base") else VMEMMAP
 
     @cached_property
     def size(self) -> int:
         """The size of a struct page."""
         return self._linux.objects.sizeof("struct page")
 
-    def _variable(self, name: str) -> int:
-        return read_word(self._linux.space.read, self._linux.address(name))
+    @cached_property
+    def directly_mapped(self) -> int:
+        """The first pfn behind those that the direct map has."""
+        if self._linux.word == 4 and self._linux.names.find("high_memory"):
+            return (self._linux.read_word("high_memory") - self.direct) >> PAGE_SHIFT
+        return self.end
 
     @cached_property
     def zones(self) -> list[Zone]:
@@ -101,7 +109,7 @@ class Pages:
     def pfn_at(self, vaddr: int) -> int | None:
         """The pfn that an address of the direct map belongs to; None outside it."""
         pfn = (vaddr - self.direct) >> PAGE_SHIFT
-        return pfn if 0 <= pfn < self.end else None
+        return pfn if 0 <= pfn < self.directly_mapped else None
 
     def page(self, pfn: int) -> "Typed":
         """The descriptor of a pfn."""
@@ -190,10 +198,11 @@ class Pages:
         if names.find("node_data") is None:
             return [self._linux.address("contig_page_data")]
         symbol = names.find("node_data")
-        size = min(symbol.size if symbol else 0, 8 * MAX_NODES)
+        word = self._linux.word
+        size = min(symbol.size if symbol else 0, word * MAX_NODES)
         words = read(self._linux.address("node_data"), size)
-        nodes = [int.from_bytes(words[at : at + 8], "little") for at in range(0, size - size % 8, 8)]
-        found = [node for node in nodes if node >> 63]
+        nodes = [int.from_bytes(words[at : at + word], "little") for at in range(0, size - size % word, word)]
+        found = [node for node in nodes if node >= self._linux.image.half]
         if not found:
             raise DebuggerError("node_data names no node: the kernel's memory is not described")
         return found
