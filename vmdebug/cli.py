@@ -121,10 +121,11 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
     target = Target(_open_image(options), _cache(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
-    names = SymbolFile(Path(options.symbols)) if options.symbols else None
+    progress = show_progress if sys.stderr.isatty() else silent
+    names = SymbolFile(Path(options.symbols), progress) if options.symbols else None
     guest = find_guest(target, names)
-    if names and guest.kind != "unknown":
-        complain(f"warning: {names.path} is not needed: the {guest.kind} guest in the image has its own symbols")
+    if names and not names.taken:
+        complain(f"warning: {names.path} is not needed: the {guest.kind} guest has its own symbols and types")
     return target, guest
 
 

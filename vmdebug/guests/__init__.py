@@ -67,14 +67,19 @@ def remove_finder(find: object) -> None:
 def find_guest(target: "Target", names: "SymbolFile | None" = None) -> "Guest":
     """The kernel in an image; one that no kind recognises is Unknown, and knows why.
 
-    `names` is a file of the user's that gives symbols to a guest that is not recognised.
+    `names` is a file of the user's with symbols and types for a guest that lacks them: one that is not recognised, or
+    that has a method `take`.
     """
     reasons = []
     for find in _each_finder():
         try:
-            return find(target)
+            guest = find(target)
         except (DebuggerError, ImageError) as err:
             reasons.append(str(err))
+            continue
+        if names and (take := getattr(guest, "take", None)):
+            take(names)
+        return guest
     from vmdebug.guests.unknown import Unknown
 
     return Unknown(target, reasons, names)

@@ -1,17 +1,21 @@
 """Types for a guest that carries none, out of the file that the user names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from vmdebug.symbols.file import SymbolFile
+from formats.image import Fact
 from vmdebug.types.source import EmptyTypes, TypeSource
 
+if TYPE_CHECKING:
+    from vmdebug.symbols.file import SymbolFile
 
-def kind_of(names: SymbolFile) -> str:
+
+def kind_of(names: "SymbolFile") -> str:
     """Which types the file has: BTF, DWARF or, where it has none, ""."""
     return "BTF" if names.btf else "DWARF" if names.dwarf else ""
 
 
-def types_of(names: SymbolFile, *, pointer: int, shift: int, variables: Mapping[str, str]) -> TypeSource:
+def types_of(names: "SymbolFile", *, pointer: int, shift: int, variables: Mapping[str, str]) -> TypeSource:
     """The file's types. The kernel runs `shift` bytes above where it was linked to."""
     kind, name = kind_of(names), names.path.name
     if kind == "BTF":
@@ -28,7 +32,26 @@ def types_of(names: SymbolFile, *, pointer: int, shift: int, variables: Mapping[
     return EmptyTypes(f"{names.path}: {names.lacks}")
 
 
-def shift_of(names: SymbolFile, text: int) -> int:
+def shift_of(names: "SymbolFile", text: int) -> int:
     """How far a kernel whose image begins at `text` runs above where the file was linked to."""
     first = names.part.find("_text") or names.part.find("_stext")
     return text - first.value if first else 0
+
+
+def fact_of(names: "SymbolFile | None", running: bytes) -> Sequence[Fact]:
+    """What the types of a kernel rest on that has none of its own; `running` is its build id, if that is known."""
+    if names is None:
+        return []
+    own = names.build_id
+    if not own or not running:
+        build = "not known to be of the kernel's build"
+    else:
+        build = f"build {own.hex()}, {'as the kernel' if own == running else f'but the kernel is {running.hex()}'}"
+    return [Fact("types", kind_of(names) or "none", f"{names.path}, {build}")]
+
+
+def caution_of(names: "SymbolFile", running: bytes) -> Sequence[str]:
+    """That the file is of another build than the kernel, if it is."""
+    if not running or names.build_id in (b"", running):
+        return []
+    return [f"{names.path} is of another build than the kernel, whose types may differ"]

@@ -56,6 +56,10 @@ class TypeSource(ABC):
         """What may have kept a type from being found: data that could not be used; "" where all could."""
         return ""
 
+    def alternatives(self, name: str, member: str) -> Iterator[Type]:
+        """Every structure of that name that has the member, where a name may have several."""
+        return iter(())
+
     def type_of_symbol(self, symbol: KernelSymbol) -> Type | None:
         """The type of the variable that the symbol names, if that is known."""
         return None

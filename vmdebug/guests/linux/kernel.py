@@ -9,6 +9,7 @@ from formats.frames import PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.base import Guest, Status
+from vmdebug.guests.filetypes import caution_of, fact_of, shift_of, types_of
 from vmdebug.guests.linux.coreinfo import CoreInfo
 from vmdebug.guests.linux.generated import Generated
 from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
@@ -33,6 +34,7 @@ from vmdebug.unwind.walk import SCAN
 if TYPE_CHECKING:
     from vmdebug.guests.linux.pages import Pages
     from vmdebug.guests.linux.slabs import Slabs
+    from vmdebug.symbols.file import SymbolFile
 
 BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re.S)
 RAW_BANNER = re.compile(rb"Linux version [ -~]{1,400} #\d[ -~]{1,200}")
@@ -43,6 +45,7 @@ LINK_TEXT_32 = 0x100_0000  # the same from the start of the direct map on: CONFI
 
 
 MAX_MODULES = 4096
+MAX_NOTES = 1 << 20  # bytes of the image's ELF notes
 
 
 class Linux:
@@ -54,6 +57,7 @@ class Linux:
         self.target = target
         self.image = image
         self.space = image.space
+        self.file: SymbolFile | None = None  # the user's, where the kernel has no types of its own
         self.word = target.word  # the bytes of a long and of a pointer, which are the same in every Linux
 
     @cached_property
@@ -81,9 +85,12 @@ class Linux:
 
     @cached_property
     def types(self) -> TypeSource:
-        """The kernel's BTF, found by its symbols, and its modules' on top."""
+        """The kernel's BTF, found by its symbols, and its modules' on top; without it those of the user's file."""
         data = self._btf()
         if not data:
+            if self.file is not None:
+                shift = shift_of(self.file, self.image.text)
+                return types_of(self.file, pointer=self.word, shift=shift, variables=VARIABLES)
             functions_only = "" if self.names_variables else ", and its kallsyms names functions only"
             return EmptyTypes(f"the kernel was built without BTF{functions_only}")
         kernel = Btf("vmlinux", data, pointer=self.word, cache=self.target.cache)
@@ -179,7 +186,7 @@ class Linux:
 
     def alternatives(self, name: str, member: str) -> Iterator[Type]:
         """Every structure of that name that has the member."""
-        return self.types.alternatives(name, member) if isinstance(self.types, BtfTypes) else iter(())
+        return self.types.alternatives(name, member)
 
     def address(self, name: str) -> int:
         """The address of a symbol of the image; DebuggerError if it has none."""
@@ -258,10 +265,27 @@ class Linux:
             Fact("kernel image", f"{self.image.text:#x}", f"mapped by the tables at {self.space.root:#x}"),
             Fact("KASLR", f"{self.shift:+#x}", "against the address that images are linked to"),
             Fact("symbols", str(len(names)), f"kallsyms in memory, {names.addresses.scheme}"),
+            *fact_of(self.file, self.build_id),
         ]
 
+    def take(self, names: "SymbolFile") -> None:
+        """Use the user's file for what the kernel's memory does not hold: its types."""
+        if not self._btf():
+            self.file = names
+            names.taken = True
+
+    @cached_property
+    def build_id(self) -> bytes:
+        """What names the kernel's build, out of its notes; empty if they are not to be found."""
+        from vmdebug.symbols.file import build_id
+
+        start, stop = self.names.find("__start_notes"), self.names.find("__stop_notes")
+        if start is None or stop is None or not 0 < stop.value - start.value <= MAX_NOTES:
+            return b""
+        return build_id(self.space.read(start.value, stop.value - start.value))
+
     def cautions(self) -> Sequence[str]:
-        return []
+        return caution_of(self.file, self.build_id) if self.file else []
 
     def banner(self) -> Sequence[str]:
         return [self.banner_text]
