@@ -176,7 +176,7 @@ class Illumos:
         return {name: decode(data[at * NAME_SIZE :][:NAME_SIZE]) for at, name in enumerate(UTSNAME)}
 
     def status(self) -> Status:
-        extra = [("build version", self._text("buildversion", BUILD_SIZE)), ("image uuid", self._uuid())]
+        extra = [("build version", self.text("buildversion", BUILD_SIZE)), ("image uuid", self._uuid())]
         names = self.identity
         return Status(
             names.get("nodename"),
@@ -190,10 +190,10 @@ class Illumos:
         symbol = self.symbols.find("dump_osimage_uuid")
         if symbol is None or symbol.size < UUID_SIZE:
             return None
-        text = self._text("dump_osimage_uuid", UUID_SIZE)
+        text = self.text("dump_osimage_uuid", UUID_SIZE)
         return "(not set)" if text == "" else text
 
-    def _text(self, name: str, limit: int) -> str | None:
+    def text(self, name: str, limit: int = NAME_SIZE) -> str | None:
         """The characters of a kernel variable, None where there is no such variable or it cannot be read."""
         symbol = self.symbols.find(name)
         try:

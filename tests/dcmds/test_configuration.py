@@ -1,0 +1,151 @@
+"""Sections G.4, H and I: ::system ::showrev ::class ::zone ::taskq ::taskq_entry ::vnode2path ::flipone."""
+
+import pytest
+
+ZONE0_HEAD = "            ADDR     ID STATUS        NAME                 PATH"
+TASKQ_HEAD = "ADDR             NAME                             ACT/THDS Q'ED  MAXQ INST"
+NAMES = ["system_taskq", "ufs_taskq", "zfs_taskq", "kmem_taskq", "callout_taskq0", "callout_taskq1"]
+ENTRY = 0xFFFF_FFFE_C46A_C8D0
+
+
+@pytest.fixture
+def place(illumos):
+    """The address of a member of a structure."""
+    return lambda kind, address, name: address + illumos().guest.objects.offsetof(kind, name)
+
+
+def test_prints_the_system_file(illumos):
+    assert illumos().text("::system") == [
+        'exclude "drv/audio810"',
+        'forceload "drv/xnf"',
+        'moddir "/kernel /usr/kernel"',
+        "set moddebug=0x80000000 [0t2147483648]",
+        "set nfs:nfs3_max_threads=0x10 [0t16]",
+        "set ip:ip_debug|0x5 [0t5]",
+        "set boothowto&0xff [0t255]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        *enumerate(("exclude", "include", "forceload", "rootdev", "rootfs", "swapdev", "swapfs", "moddir", "set")),
+        *((9, "unknown"), (10, "set"), (11, "set")),
+    ],
+)
+def test_knows_every_command_of_the_system_file(illumos, place, kind, command):
+    first = illumos().rows("::system")[0].addr
+
+    rows = illumos({place("struct sysparam", first, "sys_type"): bytes([kind])}).rows("::system")
+
+    assert rows[0].command == command
+
+
+def test_prints_revisions(illumos):
+    assert illumos().text("::showrev") == [
+        "Hostname: sxc16",
+        "Release: 5.11",
+        "Kernel architecture: i86pc",
+        "Application architecture: amd64",
+        "Kernel version: SunOS 5.11 i86pc onnv-johnlev",
+        "Platform: i86xpv",
+    ]
+
+
+def test_revisions_that_cannot_be_read_are_unknown(illumos):
+    lines = illumos(gone=[illumos().truth.address("utsname")]).text("::showrev")
+
+    assert lines[0] == "Hostname: unknown"
+    assert lines[4] == "Kernel version: unknown unknown unknown unknown"
+
+
+def test_prints_scheduling_classes(illumos):
+    assert [line.rstrip() for line in illumos().text("::class")] == [
+        "SLOT NAME       INIT FCN                 CLASS FCN",
+        "   0 SYS        sys_init                 sys_classfuncs",
+        "   1 TS         ts_init                  ts_classfuncs",
+    ]
+
+
+def test_prints_zones(illumos):
+    zone = illumos().truth.address("zone0")
+
+    assert illumos().text("::zone") == [ZONE0_HEAD, f"{zone:x}      0 running       global               /"]
+    assert illumos().text(f"{zone:x}::zone") == illumos().text("::walk zone | ::zone") == illumos().text("::zone")
+
+
+ZONE_STATES = ("uninitialized", "initialized", "ready", "booting", "running", "shutting_down", "empty", "down", "dying")
+
+
+@pytest.mark.parametrize("value", [*enumerate((*ZONE_STATES, "dead", "10"))])
+def test_names_what_a_zone_does(illumos, place, value):
+    number, name = value
+    zone = illumos().truth.address("zone0")
+
+    (row,) = illumos({place("zone_t", zone, "zone_status"): bytes([number])}).rows("::zone")
+
+    assert row.status == name
+
+
+def test_prints_task_queues(illumos):
+    debug = illumos()
+    addresses = [row.addr for row in debug.rows("::taskq")]
+
+    assert debug.text("::taskq") == [
+        TASKQ_HEAD,
+        *(f"{addr:x} {name:<31}    0/   1    0     3    -" for addr, name in zip(addresses, NAMES, strict=True)),
+    ]
+    assert debug.text(f"{addresses[1]:x}::taskq")[1:] == debug.text("::taskq -n ufs")[1:]
+
+
+@pytest.fixture
+def busy(illumos, place, word):
+    """The demo whose ufs_taskq works and has the console's task and another in its queue."""
+    queue = illumos().rows("::taskq -n ufs")[0].addr
+    ring = place("taskq_t", queue, "tq_task")
+    other = place("taskq_t", illumos().rows("::taskq -n zfs")[0].addr, "tq_task")
+    link = illumos().guest.objects.offsetof("taskq_ent_t", "tqent_next")
+    changes = {ring + link: word(ENTRY), ENTRY + link: word(other), other + link: word(ring)}
+    changes[place("taskq_t", queue, "tq_active")] = (1).to_bytes(4, "little")
+    changes[place("taskq_t", queue, "tq_flags")] = bytes(4)
+    changes[place("taskq_t", queue, "tq_instance")] = (7).to_bytes(4, "little")
+    return illumos(changes), queue
+
+
+def test_counts_the_tasks_that_wait(busy):
+    debug, queue = busy
+
+    assert debug.text(f"{queue:x}::taskq")[1] == f"{queue:x} {'ufs_taskq':<31}    1/   1    2     3    7"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [("-a", ["ufs_taskq"]), ("-m 2", ["ufs_taskq"]), ("-m 3", []), ("-n callout", NAMES[4:]), ("-a -n zfs", [])],
+)
+def test_chooses_task_queues(busy, options, names):
+    debug, _ = busy
+
+    found = [row.name for row in debug.rows(f"::taskq {options}")]
+
+    assert [name for name in found if name != "zfs_taskq" or "-m" not in options] == names
+
+
+def test_walks_the_tasks_of_a_queue(busy):
+    debug, queue = busy
+
+    assert debug.text(f"{queue:x}::walk taskq_entry | ::taskq_entry")[:2] == [
+        "ENTRY            ARG              FUNCTION",
+        f"{ENTRY:x} fffffffec42d87b0 stream_service",
+    ]
+
+
+def test_tells_the_path_of_a_vnode(illumos, place, word):
+    exec_ = 0xFFFF_FFFE_C0D1_6500
+
+    assert illumos().text(f"{exec_:x}::vnode2path") == ["/usr/bin/init"]
+    assert illumos({place("vnode_t", exec_, "v_path"): word(0)}).text(f"{exec_:x}::vnode2path") == ["??"]
+
+
+def test_flips_each_bit(illumos):
+    assert illumos().text("0::flipone") == [f"{1 << bit:x}" for bit in range(64)]
+    assert illumos().text("ff::flipone")[:2] == ["fe", "fd"]
