@@ -8,7 +8,7 @@ from formats.frames import PAGE_SHIFT, Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
 from vmdebug.guests.base import space_of_process
-from vmdebug.targets.bulk import Piece
+from vmdebug.targets.pieces import Piece
 from vmdebug.targets.search import Pattern, Scope, Values, kernel_scope, physical_scope, process_scope
 
 PATIENCE = 0.3  # seconds between two looks at how far a search has come

@@ -7,13 +7,18 @@ the mapped file. Nothing here grows with the size of a range, only with their nu
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from operator import itemgetter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from formats.errors import PageAbsent, PageExcluded, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Paddr, Pfn
 from formats.image import About, Image, Note, PageState, Run, Vcpu
 from formats.source import Buffer, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PHYSICAL_END = 1 << 52  # the most that x86 page tables can name
 ZERO_PAGE = bytes(PAGE_SIZE)
@@ -194,6 +199,25 @@ class ExtentImage(Image):
             if base is not None:
                 return self.source.read(base + paddr, size)
         return super().read(paddr, size)
+
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        import numpy as np
+
+        starts, ends, bases, stored = self._columns
+        if not len(starts):
+            return np.full(len(pfns), -1)
+        at = np.searchsorted(starts, pfns, "right") - 1
+        inside = (at >= 0) & (pfns < ends[at]) & stored[at]
+        return np.where(inside, bases[at] + (pfns << PAGE_SHIFT), -1)
+
+    @cached_property
+    def _columns(self) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]":
+        """The index as arrays: starts, ends, bases, and whether there are bytes."""
+        import numpy as np
+
+        bases = np.array([base or 0 for base in self._bases], np.int64)
+        stored = np.array([base is not None for base in self._bases], np.bool_)
+        return np.array(self._starts, np.int64), np.array(self._ends, np.int64), bases, stored
 
     def runs(self) -> Iterator[Run]:
         return (run for run in self._index.each_run() if run.state != PageState.ABSENT)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from formats.errors import ImageDamaged, ImageNotSupported, PageAbsent
 from formats.frames import PAGE_MASK, PAGE_SHIFT, Pfn, Vaddr
@@ -21,6 +21,10 @@ from formats.image import About, Fact, Image, Run, Vcpu
 from formats.lazy import dataclass
 from formats.p2m import Column
 from formats.source import Buffer, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAME = "illumos-vmcore"
 DESCRIPTION = "illumos or Solaris crash dump (vmcore.N)"
@@ -70,6 +74,12 @@ class IllumosImage(Image):
         if slot is None:
             raise PageAbsent(pfn)
         return self.source.page(self._header.data_at + (slot << PAGE_SHIFT))
+
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        import numpy as np
+
+        slots = self._pfns.find_all(pfns)
+        return np.where(slots >= 0, self._header.data_at + (slots << PAGE_SHIFT), -1)
 
     def runs(self) -> Iterator[Run]:
         return self._pfns.each_run()

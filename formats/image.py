@@ -9,12 +9,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from formats.errors import PageExcluded, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Gfn, Mfn, Paddr, Pfn
 from formats.lazy import dataclass
 from formats.pagecache import PageCache
 from formats.source import Buffer, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NO_FRAME = (1 << 64) - 1  # Xen's mark for "no frame here" in every table of frame numbers
 
@@ -147,6 +152,14 @@ class Image(ABC):
     def locate_gfn(self, gfn: Gfn) -> tuple[Buffer, int]:
         """`locate` for a frame number of a page table."""
         return self.locate(self.pfn_of(gfn))
+
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64] | None":
+        """Where in the source many pages begin, -1 where only `locate` knows; None where pages have to be made."""
+        return None
+
+    def places_of_gfns(self, gfns: "NDArray[np.int64]") -> "NDArray[np.int64] | None":
+        """`places` for frame numbers of page tables, -1 where only `locate_gfn` knows."""
+        return self.places(gfns) if self.about.translated else None
 
     def mfn_of(self, pfn: Pfn) -> Mfn | None:
         """The machine frame of a pfn, None where the image stores no such map; PageAbsent for an unknown pfn."""

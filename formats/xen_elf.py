@@ -8,6 +8,7 @@ Specified in: docs/misc/dump-core-format.txt of Xen. Unused slots are all-ones.
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from formats import elf, xen_vcpu
 from formats.errors import ImageDamaged, ImageNotSupported, MfnUnknown, PageAbsent
@@ -16,6 +17,10 @@ from formats.image import NO_FRAME, About, Fact, Image, Note, Run, Vcpu
 from formats.lazy import dataclass
 from formats.p2m import Column
 from formats.source import Buffer, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAME = "xen-elf"
 DESCRIPTION = "Xen domain dump (xm/xl dump-core)"
@@ -76,6 +81,12 @@ class XenElfImage(Image):
             raise MfnUnknown(Mfn(gfn))
         return self.source.page(self._pages.offset + (slot << PAGE_SHIFT))
 
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        return self._pages.places(self._pages.pfns, pfns)
+
+    def places_of_gfns(self, gfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        return self._pages.places(self._pages.pfns if self._pages.mfns is None else self._pages.mfns, gfns)
+
     def mfn_of(self, pfn: Pfn) -> Mfn | None:
         slot = self._pages.pfns.find(pfn)
         if slot is None:
@@ -96,6 +107,13 @@ class Pages:
     count: int
     pfns: Column
     mfns: Column | None
+
+    def places(self, column: Column, frames: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        """Where the pages of frames lie that one of the columns names, -1 for those that it does not."""
+        import numpy as np
+
+        slots = column.find_all(frames)
+        return np.where(slots >= 0, self.offset + (slots << PAGE_SHIFT), -1)
 
 
 def probe(source: Source) -> bool:

@@ -99,6 +99,17 @@ class PageIndex:
             size -= chunk
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        """Where the bytes of many pages begin, -1 for those without."""
+        import numpy as np
+
+        starts, ends, places = self._columns
+        if not len(starts):
+            return np.full(len(pfns), -1)
+        at = np.searchsorted(starts, pfns, "right") - 1
+        inside = (at >= 0) & (pfns < ends[at]) & (places[at] >= 0)
+        return np.where(inside, places[at] + (pfns - starts[at] << PAGE_SHIFT), -1)
+
     def runs(self) -> Iterator[Run]:
         """Every page, in runs of one state."""
         held: Run | None = None
@@ -123,6 +134,14 @@ class PageIndex:
         if index.places[at] == LEFT_OUT:
             raise PageExcluded(pfn)
         return index.places[at] + (pfn - index.starts[at] << PAGE_SHIFT), index.ends[at] - pfn
+
+    @cached_property
+    def _columns(self) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]":
+        """The index as arrays."""
+        import numpy as np
+
+        index = self._index
+        return np.asarray(index.starts, np.int64), np.asarray(index.ends, np.int64), np.asarray(index.places, np.int64)
 
     @cached_property
     def _index(self) -> Stretches:

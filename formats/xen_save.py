@@ -7,6 +7,7 @@ Specified in: docs/specs/libxc-migration-stream.pandoc and tools/libs/guest/xg_s
 
 import struct
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from formats import hvm_context, x86_state, xen_vcpu
 from formats import xen_records as records
@@ -19,6 +20,10 @@ from formats.xen_config import domain_name
 from formats.xen_envelope import EMULATOR_CONTEXT, Envelope, find_stream
 from formats.xen_pages import STREAM_V2, PageIndex
 from formats.xen_records import State, Stream
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAME = "xen-save"
 DESCRIPTION = "Xen save file (xl save, virsh save on Xen)"
@@ -48,6 +53,9 @@ class XenSaveImage(Image):
 
     def read(self, paddr: Paddr, size: int) -> bytes:
         return self._pages.read(paddr, size)
+
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        return self._pages.places(pfns)
 
     def runs(self) -> Iterator[Run]:
         return self._pages.runs()

@@ -6,6 +6,7 @@ Specified in: tools/libxc/xc_domain_save.c of Xen 4.5, tools/python/xen/xend/Xen
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from formats import hvm_context, xen_vcpu, xm_stream
 from formats.frames import Paddr, Pfn
@@ -16,6 +17,10 @@ from formats.xen_config import domain_name
 from formats.xen_envelope import Envelope, find_stream
 from formats.xen_pages import PageIndex
 from formats.xm_stream import Stream
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAME = "xm-save"
 DESCRIPTION = "Xen save file before 4.6 (xm save)"
@@ -37,6 +42,9 @@ class XmSaveImage(Image):
 
     def read(self, paddr: Paddr, size: int) -> bytes:
         return self._pages.read(paddr, size)
+
+    def places(self, pfns: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        return self._pages.places(pfns)
 
     def runs(self) -> Iterator[Run]:
         return self._pages.runs()

@@ -99,12 +99,12 @@ def walk(mode: Mode, root: int, vaddr: Vaddr, table: Table) -> Walk:
         if level > 1 and entry & LARGE:
             if level not in mode.large:
                 raise ReservedEntry(vaddr, level, entry)
-            return Walk(_large_frame(mode, entry, shift) | (vaddr & ((1 << shift) - 1)), 1 << shift, tuple(steps))
+            return Walk(large_frame(mode, entry, shift) | (vaddr & ((1 << shift) - 1)), 1 << shift, tuple(steps))
         at = entry & FRAME
     return Walk(at | (vaddr & 0xFFF), 1 << 12, tuple(steps))
 
 
-def _large_frame(mode: Mode, entry: int, shift: int) -> int:
+def large_frame(mode: Mode, entry: int, shift: int) -> int:
     """The address of a large page. With 4-byte entries bits 20:13 are address bits 39:32 (PSE-36)."""
     if mode.entry is ENTRY4:
         return (entry & 0xFFC0_0000) | ((entry >> 13 & 0xFF) << 32)

@@ -13,8 +13,9 @@ from formats.errors import MfnUnknown, PageMissing
 from formats.frames import PAGE_SIZE, Gfn
 from formats.opener import open_source
 from formats.source import BufferSource
-from vmdebug.targets import bulk
-from vmdebug.targets.bulk import MappedTooOften, Piece
+from vmdebug.targets import bulk, pieces
+from vmdebug.targets.bulk import MappedTooOften
+from vmdebug.targets.pieces import Piece
 from vmdebug.targets.search import (
     BadDistance,
     BadPattern,
@@ -113,6 +114,39 @@ def test_masks_and_distances_choose_what_they_say(paging, pv, base, layout):
 
     assert found == [list(plainly(guest, *case)) for case in cases.values()]
     assert all(found)
+
+
+@pytest.mark.parametrize(
+    ("layout", "pv"), [("xen-elf", True), ("xen-save", True), ("elf-core", False), ("kdump", False)]
+)
+def test_pages_that_lie_anywhere_in_the_file_are_searched_in_order(layout, pv):
+    guest, numbers = made(pv=pv), random.Random(8)
+    for at in numbers.sample(range(700), 600):
+        guest.map(HIGH + at * PAGE_SIZE, data=numbers.randbytes(4088 - at % 2 * 8) + MAGIC.to_bytes(8, "little"))
+    scope = kernel_scope(opened(guest, layout).kernel)
+
+    found = list(scope.pieces())
+
+    assert [
+        bytes(piece.data[at : at + PAGE_SIZE]) for piece in found for at in range(0, len(piece.data), PAGE_SIZE)
+    ] == [page for _, page in pages_of(guest)]
+    assert list(Values(MAGIC).each_match(scope)) == list(plainly(guest, 8, lambda value: value == MAGIC))
+    assert len(found) < 250  # the short stretches between holes, not the pages
+
+
+def test_what_is_put_together_is_no_more_than_a_chunk_and_a_little():
+    guest = made(memory="16M")
+    guest.map(HIGH, count=2048)
+    for at in range(0, 2048, 2):
+        guest.map(HIGH + (at + 4096) * PAGE_SIZE, pfn=guest.translate(HIGH + at * PAGE_SIZE) >> 12)
+        guest.map(HIGH + (at + 4097) * PAGE_SIZE, pfn=guest.translate(HIGH + (2047 - at) * PAGE_SIZE) >> 12)
+    for layout in ("elf-core", "kdump"):
+        scope = kernel_scope(opened(guest, layout).kernel, HIGH + 4096 * PAGE_SIZE)
+
+        sizes = [len(piece.data) for piece in scope.pieces()]
+
+        assert sum(sizes) == 2048 * PAGE_SIZE
+        assert max(sizes) <= pieces.CHUNK + pieces.SHORT
 
 
 def test_an_unaligned_value_is_none():

@@ -12,7 +12,8 @@ from formats.frames import PAGE_SHIFT, PAGE_SIZE
 from formats.image import Image
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
-from vmdebug.targets.bulk import Piece, each_piece
+from vmdebug.targets.bulk import each_piece
+from vmdebug.targets.pieces import Piece
 from vmdebug.targets.spaces import AddressSpace, FlatSpace
 
 if TYPE_CHECKING:
