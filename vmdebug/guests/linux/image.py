@@ -13,7 +13,7 @@ from itertools import islice
 from formats.frames import PAGE_SIZE, Vaddr
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.linux.scan import each_candidate
+from vmdebug.guests.linux.scan import SHAPES, each_candidate
 from vmdebug.paging import MODES, Span
 from vmdebug.symbols.kallsyms import Kallsyms, find_kallsyms
 from vmdebug.targets.spaces import AddressSpace
@@ -50,29 +50,44 @@ class KernelImage:
 def find_image(target: Target) -> KernelImage:
     """The kernel that a vcpu's page tables map, or without registers those found in memory; NotLinux if none does."""
     if not target.image.vcpus:
-        target.mode = MODES["4-level"]
+        return _find_without_registers(target)
     for vcpu in target.image.vcpus:
         if HYPERVISOR_START <= vcpu.registers.get("rip", 0) < HYPERVISOR_END:
             raise NotLinux(f"not Linux: vcpu {vcpu.id} runs a Xen hypervisor, which --symbols xen-syms gives names to")
     if target.mode is None:
         raise NotLinux("not Linux: vcpu 0 runs without page tables")
-    reasons = []
-    for root in _roots(target) if target.image.vcpus else islice(each_candidate(target.image), MAX_CANDIDATES):
-        space = target.space(root)
-        text = None
-        for text, span in _places(space) if target.word == 8 else _places_32(space):
-            found = _kallsyms_in(space, span, text, target) if span else None
-            if span and found:
-                return KernelImage(space, text, span, found, _half(space, text, target.word))
-        reasons.append(
-            f"the tables at {root:#x} map nothing where Linux puts its image"
-            if text is None
-            else f"no kallsyms in the image that the tables at {root:#x} map at {text:#x}"
-        )
-    if not target.image.vcpus:
-        target.mode = None
-        raise NotLinux("not Linux: no registers, and no page tables of a kernel in memory")
+    reasons = list[str]()
+    for root in _roots(target):
+        found = _find_under(target, root, reasons)
+        if found:
+            return found
     raise NotLinux(f"not Linux: {'; '.join(reasons)}")
+
+
+def _find_without_registers(target: Target) -> KernelImage:
+    """The kernel under page tables found in memory, whose mode becomes the target's."""
+    for mode in map(MODES.__getitem__, SHAPES):
+        target.mode = mode
+        for root in islice(each_candidate(target.image, mode), MAX_CANDIDATES):
+            found = _find_under(target, root, [])
+            if found:
+                return found
+    target.mode = None
+    raise NotLinux("not Linux: no registers, and no page tables of a kernel in memory")
+
+
+def _find_under(target: Target, root: int, reasons: list[str]) -> KernelImage | None:
+    """The kernel that the tables at a root show; if there is none, `reasons` gets why."""
+    space, text = target.space(root), None
+    for text, span in _places(space) if target.word == 8 else _places_32(space):
+        found = _kallsyms_in(space, span, text, target) if span else None
+        if span and found:
+            return KernelImage(space, text, span, found, _half(space, text, target.word))
+    if text is None:
+        reasons.append(f"the tables at {root:#x} map nothing where Linux puts its image")
+    else:
+        reasons.append(f"no kallsyms in the image that the tables at {root:#x} map at {text:#x}")
+    return None
 
 
 def _places(space: AddressSpace) -> Iterator[tuple[int, Span | None]]:
