@@ -14,12 +14,11 @@ from typing import Any
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Lines, Row, Show, dcmd
 from vmdebug.lang.flags import each_word
-from vmdebug.lang.rowkeys import Column, column, columns_of, json_value, split_keys
+from vmdebug.lang.rowkeys import Column, column, columns_of, count_name, json_value, split_keys
 from vmdebug.render import cell, first_field, hints, holds_addresses, row_json, shown_names
 
 BUILT_IN = True
 ADDRESS_WIDTH, NUMBER_WIDTH, TEXT_WIDTH = 18, 8, 16
-COUNTS = ("count", "rows", "number_of_rows")  # what the count is called: the first that is not a key already
 
 
 def table_lines(rows: Iterable[Row], _: Show) -> Iterator[str]:
@@ -100,7 +99,7 @@ def group(call: Call) -> Iterator[Row]:
         found.setdefault(value, [0, row])[0] += 1
     for count, row in sorted(found.values(), key=lambda each: -int(each[0])):
         chosen = [_chosen(row, key) for key in keys]
-        title = next(name for name in COUNTS if name not in {each.name.lower() for each in chosen})
+        title = count_name(each.name for each in chosen)
         made = _kind("Grouped", ((title, int), *((each.name, each.hint) for each in chosen)))
         yield made(first_field(row), count, *(_value(row, each) for each in chosen))
 

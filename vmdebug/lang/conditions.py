@@ -268,6 +268,22 @@ class _Parser:
         return Literal(WORDS[token.text]) if token.text in WORDS else Key(token.text)
 
 
+def key_at_end(text: str) -> str | None:
+    """The key that an unfinished condition ends in, "" where one may begin; None where something else is due."""
+    if text.endswith("."):
+        key = key_at_end(text[:-1])
+        return f"{key}." if key else None
+    at, due = 0, True
+    while match := TOKEN.match(text, at):
+        if match.lastgroup == "end":
+            return "" if due else None
+        if match["key"] and match.end() == len(text):
+            return match["key"] if due else None
+        due = bool(match["operator"]) and match["operator"] not in (")", "=~")
+        at = match.end()
+    return None
+
+
 def parse_condition(text: str) -> Condition:
     """The condition that a text says; BadCondition or BadPattern where it says none."""
     return _Parser(text).whole()

@@ -34,11 +34,22 @@ class Column:
 
 
 COLUMNS: dict[type[Any], dict[str, Column]] = {}  # of the kinds of row that were met
+COUNTS = ("count", "rows", "number_of_rows")  # what the count of a group is called: the first that is not a key already
+
+
+def count_name(keys: Iterable[str]) -> str:
+    """The key of the number of rows that are the same in some keys."""
+    taken = {key.lower() for key in keys}
+    return next(name for name in COUNTS if name not in taken)
 
 
 def columns_of(row: Row) -> dict[str, Column]:
     """The columns of a row by their keys, in the order of its fields."""
-    kind = type(row)
+    return columns_of_kind(type(row))
+
+
+def columns_of_kind(kind: type[Any]) -> dict[str, Column]:
+    """The columns of the rows of a class."""
     if kind not in COLUMNS:
         COLUMNS[kind] = _columns(kind)
     return COLUMNS[kind]

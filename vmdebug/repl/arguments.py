@@ -1,13 +1,16 @@
 """Which names may stand in which word of which dcmd.
 
-Words that begin with `-` are the dcmd's flags, explained by their own help; a few dcmds take names of a known kind; a
-word of any other is completed as a symbol.
+Words that begin with `-` are the dcmd's flags, explained by their own help; a few dcmds take names of a known kind,
+those that work on rows the keys of these; a word of any other is completed as a symbol.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from formats.lazy import dataclass
 from vmdebug.dcmd import Flag
+from vmdebug.lang.conditions import key_at_end
+from vmdebug.lang.rowkeys import split_keys
+from vmdebug.repl.columns import Stage
 from vmdebug.repl.sources import Found, Sources
 
 Finder = Callable[[Sources, "Words"], Iterator[Found]]
@@ -16,12 +19,35 @@ TAGS = ("struct", "union", "enum")
 
 @dataclass(frozen=True)
 class Words:
-    """A dcmd and its words as far as they are typed: those before the cursor, and the piece that it stands behind."""
+    """A dcmd and its words as far as they are typed: those before the cursor, and the piece that it stands behind.
+
+    `stages` are those before the dcmd in its pipeline.
+    """
 
     dcmd: str
     before: Sequence[str]
     partial: str
     flags: Sequence[Flag] = ()
+    stages: Sequence[Stage] = ()
+
+    @property
+    def takes_keys(self) -> bool:
+        """True if the words name keys of rows."""
+        return self.dcmd in KEYED
+
+    @property
+    def key(self) -> str | None:
+        """The piece of a key that the cursor stands behind; None where no key may stand."""
+        if self.dcmd == "where":
+            return key_at_end(" ".join([*self.before, self.partial]))
+        return self.partial.rpartition(",")[2]
+
+    @property
+    def kept(self) -> int:
+        """How much of the piece is before what is completed."""
+        if not self.takes_keys or self.partial.startswith("-"):
+            return 0
+        return len(self.partial) - len(self.key or "")
 
     @property
     def takes_names(self) -> bool:
@@ -142,7 +168,20 @@ def _type_names(sources: Sources, tag: str, partial: str) -> Iterator[Found]:
         yield name.removeprefix(typed), note
 
 
+def _keys(sources: Sources, words: Words) -> Iterator[Found]:
+    """Keys of the rows before the dcmd; in a list of keys those that it does not have yet."""
+    if words.key is None:
+        return
+    listed = words.dcmd != "where"
+    given = split_keys([*words.arguments, words.partial.rpartition(",")[0]]) if listed else ()
+    for name, meaning in sources.keys(words.stages, words.key):
+        if name not in given:
+            yield name, meaning
+
+
+KEYED = ("where", "sort", "select", "group", "uniq")
 FINDERS: Mapping[str, Finder] = {
+    **dict.fromkeys(KEYED, _keys),
     **dict.fromkeys(("help", "which", "whence"), _every("commands")),
     "walk": _first("walkers"),
     **dict.fromkeys(("print", "list", "offsetof", "sizeof"), _typed),

@@ -12,6 +12,7 @@ from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.lang.lexer import scan
 from vmdebug.lang.tokens import Kind, State, Token
 from vmdebug.repl.arguments import Words, complete_word
+from vmdebug.repl.columns import Stage
 from vmdebug.repl.sources import Found, Sources
 
 if TYPE_CHECKING:
@@ -88,28 +89,38 @@ class Completions:
         else:
             partial, before = (last.text, tokens[:-1]) if last and last.kind is Kind.WORD else ("", tokens)
             words = self._words(before, partial)
-            yield from _placed(complete_word(self._sources, words), offset + end - len(partial))
+            yield from _placed(complete_word(self._sources, words), offset + end - len(partial) + words.kept)
 
     def _in_quotes(self, tokens: Sequence[Token], last: Token, offset: int) -> Iterator[Candidate]:
-        """Behind a quote that is still open: a word of a dcmd that takes names, or a command."""
+        """Behind a quote that is still open: a word of a dcmd that takes names or keys, or a command."""
         start, partial = last.start + 1, last.text[1:]
         words = self._words(tokens[:-1], partial)
-        found = list(_placed(complete_word(self._sources, words), offset + start)) if words.takes_names else []
-        yield from found or self._after(partial, offset + start)
+        place = offset + start + words.kept
+        found = list(_placed(complete_word(self._sources, words), place)) if words.takes_names else []
+        yield from found if found or words.takes_keys else self._after(partial, offset + start)
 
     def _words(self, tokens: Sequence[Token], partial: str) -> Words:
-        """The dcmd that a word belongs to, and the words before it."""
+        """The dcmd that a word belongs to, the words before it, and the stages before the dcmd."""
         before: list[str] = []
+        stages: list[Stage] = []
         owner = ""
         for token in tokens:
             if token.kind in OWNERS:
                 owner, before = ">" if token.kind is Kind.ASSIGN else token.text.removeprefix("::"), []
+            elif token.kind in (Kind.VERB, Kind.SHELL):
+                stages += [Stage(owner, before)] if token.kind is Kind.SHELL else []
+                owner, before = token.text[0], []
+            elif token.kind is Kind.PIPE:
+                stages.append(Stage(owner, before))
+                owner, before = "", []
+            elif token.kind is Kind.END:
+                stages, owner, before = [], "", []
             elif token.kind is Kind.WORD:
                 before.append(str(token.value))
             elif token.kind is Kind.CLOSE:
                 before.append("0")
         dcmd = self._sources.dcmd(owner)
-        return Words(owner, before, partial, dcmd.flags if dcmd else ())
+        return Words(owner, before, partial, dcmd.flags if dcmd else (), stages)
 
 
 def _placed(found: Iterator[Found], start: int) -> Iterator[Candidate]:

@@ -5,7 +5,7 @@ come from the image, and what is inserted will be run: only those are given that
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from vmdebug.dcmd import Dcmd
 from vmdebug.lang.letters import LETTERS, find_letter
 from vmdebug.lang.lexer import NAME
 from vmdebug.lang.settings import FLAGS, VALUED
+from vmdebug.repl.columns import Stage, keys_behind, matching
 from vmdebug.repl.members import members
 from vmdebug.repl.names import LIMIT, Names
 from vmdebug.types.spelling import base_name
@@ -66,6 +67,11 @@ class Sources:
         """What `::help` and `::which` explain: dcmds by either name, and walkers."""
         found = dict([*self.dcmds(prefix), *self.marked(prefix), *self.walkers(prefix)])
         yield from sorted(found.items())
+
+    def keys(self, stages: Sequence[Stage], prefix: str) -> Iterator[Found]:
+        """The keys of the rows that some stages yield, and what each is."""
+        for key in matching(keys_behind(stages, self.dcmd), prefix):
+            yield key.name, " ".join(key.meaning.split())
 
     def variables(self, prefix: str) -> Iterator[Found]:
         for name, value in sorted(self._session.variables.each()):
