@@ -192,7 +192,8 @@ class Linux:
         """The address of a symbol of the image; DebuggerError if it has none."""
         symbol = self.names.find(name)
         if symbol is None:
-            raise DebuggerError(f"symbol '{name}' not found in the kernel's kallsyms")
+            functions_only = "" if self.names_variables else ", which names functions only"
+            raise DebuggerError(f"symbol '{name}' not found in the kernel's kallsyms{functions_only}")
         return symbol.value
 
     @cached_property

@@ -71,7 +71,8 @@ def _of_pae(data: bytes) -> list[int]:
 
 def _differ(ordered: "NDArray[np.uint64]") -> "NDArray[np.bool_]":
     """Which rows have no number but 0 twice."""
-    return ((ordered[:, 1:] != ordered[:, :-1]) | (ordered[:, 1:] == 0)).all(axis=1)
+    different: NDArray[np.bool_] = ((ordered[:, 1:] != ordered[:, :-1]) | (ordered[:, 1:] == 0)).all(axis=1)
+    return different
 
 
 def _of_two_levels(data: bytes) -> list[int]:
