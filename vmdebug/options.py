@@ -28,7 +28,7 @@ Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L pat
     --json      one JSON object a line for each dcmd that ran
     --page-cache MiB       decompressed pages to keep in memory (64)
     --allow-backing path   a file or folder that a disk may be based on, outside its own folder
-    --symbols file         an ELF file that names what the image does not
+    --symbols file         an ELF file with the names and types (BTF or DWARF) that the image lacks
     --help, --version
 """
 LETTERS = "e:o:s:V:P:ACSmMfkuwyFWI:L:R:b:p:?h"
