@@ -34,13 +34,14 @@ def _used(linux: "Linux", task: Task) -> int:
     """How many bytes of entries a thread has in use: the index is of the last entry, or counts words."""
     last = int(task.struct["curr_ret_stack"])
     array = task.struct["ret_stack"].type_.spelled == ENTRY
-    return (last + 1) * linux.objects.sizeof(ENTRY) if array else 8 * last
+    return (last + 1) * linux.objects.sizeof(ENTRY) if array else linux.word * last
 
 
 def _taken(linux: "Linux", start: int, size: int) -> Mapping[int, int]:
     """Every word in the place of `retp`, with the one in the place of `ret` before it."""
     if not 0 < size <= MAX_BYTES:
         return {}
-    behind = (linux.objects.offsetof(ENTRY, "retp") - linux.objects.offsetof(ENTRY, "ret")) // 8
-    words = memoryview(linux.space.read(start, size & ~7)).cast("Q")
+    word = linux.word
+    behind = (linux.objects.offsetof(ENTRY, "retp") - linux.objects.offsetof(ENTRY, "ret")) // word
+    words = memoryview(linux.space.read(start, size & -word)).cast("Q" if word == 8 else "I")
     return {words[number]: words[number - behind] for number in range(behind, len(words))}
