@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from formats.frames import PAGE_SHIFT, Vaddr
+from formats.frames import PAGE_MASK, PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.base import Guest, Status
@@ -164,7 +164,7 @@ class Linux:
 
     def space_at(self, pgd: int) -> AddressSpace:
         """A process' address space, by the virtual address of its top page table."""
-        return self.target.space(self.space.translate(Vaddr(pgd)).gfn << PAGE_SHIFT)
+        return self.target.space(self.space.translate(Vaddr(pgd)).gfn << PAGE_SHIFT | pgd & PAGE_MASK)
 
     def space_of_process(self, pid: int) -> AddressSpace:
         """A process' address space, by its number or the address of its task_struct."""
