@@ -1,11 +1,14 @@
 # Two commands set everything up on a machine with Python 3.11 or newer, its venv module and make:
 #   make demo   runs a session on a generated dump        make test   runs every test
+# and a third builds the site, for which it installs more:
+#   make docs   puts it into build-docs/site
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(READY)
 	@mkdir -p build-demo
@@ -24,10 +27,18 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench
 
+docs: $(DOCS_READY)
+	$(BIN)/sphinx-build -q -W --keep-going -d build-docs/trees docs build-docs/site
+	@echo built build-docs/site/index.html
+
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(DOCS_READY): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build-demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build-demo build-docs docs/reference build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
