@@ -1,4 +1,4 @@
-"""Threads and processes of illumos: ::thread ::threadlist ::findstack, the walkers thread and proc."""
+"""Threads and processes of illumos: ::threadlist ::findstack, the walkers thread and proc."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from dataclasses import replace
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.calls import ALL, FrameRow, each_frame_row, frame_line
-from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
-from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.dcmd import Call, Flag, Show, dcmd, walker
+from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos import threads
 from vmdebug.guests.illumos.findstack import find_stack
 from vmdebug.guests.illumos.kernel import Illumos, illumos
@@ -26,82 +26,6 @@ def each_thread(call: Call) -> Iterator[int]:
 def each_process(call: Call) -> Iterator[int]:
     """list of processes, all or those below one"""
     yield from threads.each_process(illumos(call.guest), call.address)
-
-
-@dataclass(frozen=True)
-class ThreadRow:
-    """A thread.
-
-    addr: its kthread_t
-    state: what it does
-    flag: t_flag
-    proc_flag: t_proc_flag
-    sched_flag: t_schedflag
-    pri: its priority
-    epri: the priority that it inherited
-    pil: the level of the interrupt that it serves
-    intr: the thread that it pins, null for one that serves no interrupt
-    """
-
-    addr: Vaddr
-    state: str
-    flag: Hex
-    proc_flag: Hex
-    sched_flag: Hex
-    pri: int
-    epri: int
-    pil: int
-    intr: Vaddr | None
-
-
-@dcmd(
-    "thread",
-    address="optional",
-    flags=(Flag("f", "without free threads"),),
-    text=Text(
-        "{addr:016x} {state:<8} {flag:>3x} {proc_flag:>4x} {sched_flag:>4x} {pri:>5} {epri:>5} {pil:>3} {intr:>16x}",
-        head="ADDR             STATE    FLG PFLG SFLG   PRI  EPRI PIL             INTR",
-        missing="n/a",
-    ),
-    row=ThreadRow,
-    guests=GUESTS,
-)
-def thread(call: Call) -> Iterator[ThreadRow]:
-    """display a summarized kthread_t
-
-    Every thread, or the one at the address: its state, its flags, its priorities, the interrupt level and the thread
-    that an interrupt pins.
-
-    Example:
-        ::walk thread | ::thread
-    """
-    guest = illumos(call.guest)
-    for record in _each_record(call, guest):
-        if "f" in call.flags and record["t_state"] == threads.FREE:
-            continue
-        yield ThreadRow(
-            addr=Vaddr(int(record)),
-            state=threads.STATES.get(record["t_state"], f"inval/{record['t_state']:02x}"),
-            flag=Hex(record["t_flag"]),
-            proc_flag=Hex(record["t_proc_flag"]),
-            sched_flag=Hex(record["t_schedflag"]),
-            pri=record["t_pri"],
-            epri=record["t_epri"],
-            pil=record["t_pil"],
-            intr=Vaddr(int(record["t_intr"])) if record["t_intr"] else None,
-        )
-
-
-def _each_record(call: Call, guest: Illumos) -> Iterator[Typed]:
-    """The thread at the address, or all; one that cannot be read is reported."""
-    for address in [call.address] if call.address is not None else threads.each_thread(guest):
-        record = guest.objects.at("kthread_t", address)
-        try:
-            record["t_state"]
-        except ReadFailed as err:
-            call.warn(f"failed to read thread at {address:x}: {err}")
-            continue
-        yield record
 
 
 @dataclass(frozen=True)
@@ -263,7 +187,7 @@ def threadlist(call: Call) -> Iterator[ListedThread]:
     count = call.number(call.args[0]) if call.args else 0
     call.text = long_lines if full else short_lines
     guest = illumos(call.guest)
-    for record in _each_record(call, guest):
+    for record in threads.each_record(guest, call.address, call.warn):
         if record["t_state"] == threads.FREE or ("t" in call.flags and record["t_taskq"]):
             continue
         row = ListedThread(

@@ -3,7 +3,7 @@
 Specified in: sys/thread.h, sys/proc.h, sys/user.h, sys/taskq_impl.h of illumos.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from vmdebug.errors import DebuggerError, ReadFailed
@@ -25,6 +25,18 @@ def each_thread(guest: "Illumos", process: int | None = None) -> Iterator[int]:
     if process is None:
         return each_link(guest.follow("kthread_t", "t_next"), guest.variable("allthreads"), MAX_THREADS)
     return each_link(guest.follow("kthread_t", "t_forw"), guest.objects.at("proc_t", process)["p_tlist"], MAX_THREADS)
+
+
+def each_record(guest: "Illumos", address: int | None, warn: Callable[[str], None]) -> Iterator[Typed]:
+    """The thread at the address, or all; one that cannot be read is reported."""
+    for thread in [address] if address is not None else each_thread(guest):
+        record: Typed = guest.objects.at("kthread_t", thread)
+        try:
+            record["t_state"]
+        except ReadFailed as err:
+            warn(f"failed to read thread at {thread:x}: {err}")
+            continue
+        yield record
 
 
 def each_process(guest: "Illumos", first: int | None = None) -> Iterator[int]:
