@@ -3,6 +3,7 @@
 base      Guest: what every kind answers            memory    words, strings, lists
 illumos/  illumos and Solaris under Xen             linux/    Linux
 unknown   everything else                       whatis    what an address belongs to: a registry of sources
+filetypes types out of the user's file
 
 To add a kind: write its module with `find(target)`, which gives a Guest or raises a DebuggerError that says what it
 looked for, and name it in KINDS. A plug-in's `find` is added by add_finder(). Knows no dcmd.

@@ -64,12 +64,10 @@ class DwarfTypes(TypeSource):
         return self._found[key]
 
     def each(self) -> Iterator[Type]:
-        seen = set[tuple[int, object]]()
+        seen = set[tuple[int, str]]()
         try:
-            for entry in self._search.each_top():
-                if entry.tag not in SHOWN or entry.has(forms.DECLARATION) or not entry.has(forms.NAME):
-                    continue
-                key = (entry.tag, entry.value(forms.NAME))
+            for entry in self._search.each_top(SHOWN):
+                key = (entry.tag, self._search.name_of(entry))
                 if key not in seen:
                     seen.add(key)
                     yield self._maker.make(entry)

@@ -79,12 +79,22 @@ class Search:
                     return found
         return None
 
-    def each_top(self) -> Iterator[Entry]:
-        """Every entry right below a unit's own."""
+    def each_top(self, tags: Collection[int]) -> Iterator[Entry]:
+        """The definitions right below the units that have one of the tags and a name; of each name at least one."""
+        seen = set[tuple[int, bytes]]()
         for number, unit in enumerate(self.units.all):
             self._progress("reading DWARF", number, len(self.units.all))
-            root = self.units.root(unit)
-            yield from self.units.children(root) if root else ()
+            root, data, size = self.units.root(unit), unit.data, unit.sizes.offset
+            for at, values_at, found in self.units.walk(root) if root else ():
+                if found.tag not in tags or found.declared or forms.NAME not in found.forms:
+                    continue
+                place = found.places.get(forms.NAME)
+                if place is not None and found.forms[forms.NAME] == forms.STRP:
+                    key = found.tag, bytes(data[values_at + place : values_at + place + size])
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                yield Entry(unit, at, values_at, found)
         self._progress("reading DWARF", 1, 1)
 
     def _groups(self) -> Iterator[Sequence[Unit]]:
@@ -191,7 +201,7 @@ class _Wanted:
 
     def beginnings(self, table: Table) -> Sequence[tuple[bytes, int | None]]:
         """How such entries begin: their number, and how far behind it their name is, if that is fixed."""
-        taken = ((code, each) for code, each in table.items() if self.takes(each) and each.has(forms.NAME))
+        taken = ((code, each) for code, each in table.items() if self.takes(each) and forms.NAME in each.forms)
         return [(_encoded(code), each.places.get(forms.NAME)) for code, each in taken]
 
     def has_number(self, base: int, end: int) -> bool:

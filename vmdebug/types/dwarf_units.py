@@ -25,22 +25,23 @@ MAX_TABLES, MAX_LISTS = 64, 8  # remembered
 
 
 class Abbreviation:
-    """What entries of one number have: `size` is that of all values, or None; `places` where attributes begin."""
+    """What entries of one number have.
 
-    __slots__ = ("children", "declared", "places", "size", "specs", "tag")
+    `size` is that of all values, or None; `places` where attributes begin; `sibling` the place of four bytes that say
+    where the next sibling lies, or None.
+    """
+
+    __slots__ = ("children", "declared", "forms", "places", "sibling", "size", "specs", "tag")
 
     def __init__(self, tag: int, children: bool, specs: Sequence[Spec], sizes: Sizes) -> None:
         self.tag = tag
         self.children = children
         self.specs = specs
+        self.forms = {attribute: form for attribute, form, _ in reversed(specs)}
         self.size, self.places = compiled(sizes, specs)
-        self.declared = self.has(forms.DECLARATION)
-
-    def form(self, attribute: int) -> int:
-        return next((form for found, form, _ in self.specs if found == attribute), 0)
-
-    def has(self, attribute: int) -> bool:
-        return any(found == attribute for found, _, _ in self.specs)
+        self.declared = forms.DECLARATION in self.forms
+        said = children and self.forms.get(forms.SIBLING) == forms.REF4
+        self.sibling = self.places.get(forms.SIBLING) if said else None
 
 
 class Table(dict[int, Abbreviation]):
@@ -49,7 +50,7 @@ class Table(dict[int, Abbreviation]):
     @cached_property
     def indexed(self) -> bool:
         """True if entries name themselves by the number of a string."""
-        return any(each.form(forms.NAME) in INDEXED_STRINGS for each in self.values())
+        return any(each.forms.get(forms.NAME) in INDEXED_STRINGS for each in self.values())
 
 
 class Unit:
@@ -108,7 +109,7 @@ class Entry:
         return self.unit.base + self.at
 
     def has(self, attribute: int) -> bool:
-        return self.abbreviation.has(attribute)
+        return attribute in self.abbreviation.forms
 
     def form(self, attribute: int) -> int:
         """The form of an attribute; 0 if the entry has none such."""
@@ -188,16 +189,34 @@ class Units:
 
     def children(self, parent: Entry) -> Iterator[Entry]:
         """The entries right below one."""
+        unit = parent.unit
+        return (Entry(unit, at, values_at, found) for at, values_at, found in self.walk(parent))
+
+    def walk(self, parent: Entry) -> Iterator[tuple[int, int, Abbreviation]]:
+        """Where each entry right below one begins, where its values do, and what it has."""
         if not parent.abbreviation.children:
             return
         unit, table = parent.unit, self.table(parent.unit)
+        data, start, end = unit.data, unit.start, unit.end
         at = self._behind_values(parent.values_at, unit, parent.abbreviation)
         for _ in range(MAX_ENTRIES):
-            found = self._entry(unit, at) if at < unit.end else None
-            if found is None:
+            if at >= end or not data[at]:
                 return
-            yield found
-            at = self._behind(found.values_at, unit, table, found.abbreviation)
+            code, values_at = uleb(data, at)
+            found = table.get(code)
+            if found is None:
+                raise _unknown(unit, at, code)
+            yield at, values_at, found
+            place = found.sibling
+            if place is not None:
+                place += values_at
+                at = start + int.from_bytes(data[place : place + 4], "little")
+                if not place < at <= end:
+                    raise _astray(unit, place, at)
+            elif found.size is not None and not found.children:
+                at = values_at + found.size
+            else:
+                at = self._behind(values_at, unit, table, found)
 
     def tops(self, unit: Unit) -> "array[int]":
         """Where in its section each entry right below the unit's own begins."""
@@ -206,7 +225,7 @@ class Units:
             if len(self._tops) >= MAX_LISTS:
                 self._tops.pop(next(iter(self._tops)))
             root = self.root(unit)
-            found = array("Q", (each.at for each in self.children(root)) if root else ())
+            found = array("Q", (at for at, _, _ in self.walk(root)) if root else ())
             self._tops[unit.base + unit.start] = found
         return found
 
@@ -223,7 +242,7 @@ class Units:
             return None
         found = self.table(unit).get(code)
         if found is None:
-            raise Damage(f"the entry at {unit.base + at:#x} has abbreviation {code}, which its unit lacks")
+            raise _unknown(unit, at, code)
         return Entry(unit, at, values_at, found)
 
     def _behind_values(self, at: int, unit: Unit, abbreviation: Abbreviation) -> int:
@@ -249,11 +268,11 @@ class Units:
                 at, depth = at + 1, depth - 1
             if not depth or at >= end:
                 return at
-            code, at = uleb(data, at)
+            code, values_at = uleb(data, at)
             found = table.get(code)
             if found is None:
-                raise Damage(f"an entry before {unit.base + at:#x} has abbreviation {code}, which its unit lacks")
-            abbreviation = found
+                raise _unknown(unit, at, code)
+            at, abbreviation = values_at, found
         raise Damage(f"the unit at {unit.start:#x} has more than {MAX_ENTRIES} entries")
 
     def _read_table(self, unit: Unit) -> Table:
@@ -319,12 +338,19 @@ def _each_spec(specs: bytes) -> Iterator[Spec]:
 
 def _sibling(at: int, unit: Unit, abbreviation: Abbreviation) -> int:
     """Where an entry's next sibling lies, 0 where it does not say; it can only lie behind the entry."""
-    place = abbreviation.places.get(forms.SIBLING)
-    if place is None:
+    place, form = abbreviation.places.get(forms.SIBLING), abbreviation.forms.get(forms.SIBLING)
+    if place is None or form not in forms.UNIT_REFERENCES:
         return 0
-    form = abbreviation.form(forms.SIBLING)
     value, _ = unit.sizes.read(unit.data, at + place, form, 0)
-    found = unit.start + value if form in forms.UNIT_REFERENCES and isinstance(value, int) else 0
+    found = unit.start + value if isinstance(value, int) else 0
     if not at < found <= unit.end:
-        raise Damage(f"the entry before {unit.base + at:#x} has its next sibling at {found:#x}")
+        raise _astray(unit, at, found)
     return found
+
+
+def _astray(unit: Unit, at: int, found: int) -> Damage:
+    return Damage(f"the entry before {unit.base + at:#x} has its next sibling at {unit.base + found:#x}")
+
+
+def _unknown(unit: Unit, at: int, code: int) -> Damage:
+    return Damage(f"the entry at {unit.base + at:#x} has abbreviation {code}, which its unit lacks")
