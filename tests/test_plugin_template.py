@@ -134,6 +134,22 @@ def test_its_format_and_kernel_wait_for_the_next_image(vmdebug):
     ]
 
 
+def test_the_library_takes_its_files_and_warns_of_those_that_fail(dump, tmp_path):
+    code = (
+        "import sys, warnings, vmdebug\n"
+        "with warnings.catch_warnings(record=True) as told:\n"
+        "    machine = vmdebug.open(sys.argv[1], plugins=sys.argv[2:])\n"
+        "print(*(each.message for each in told), machine.run('::toytasks'), sep='\\n', end='')"
+    )
+    command = [sys.executable, "-c", code, dump, tmp_path / "nosuch.py", PACKAGE]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    first, _, rest = ran.stdout.partition("\n")
+    assert first.startswith(f"failed to load {tmp_path}/nosuch.py: FileNotFoundError: ")
+    assert rest == TASKS
+
+
 def test_convert_reads_its_format(dump, vmdebug, tmp_path):
     vmdebug("convert", "-L", PACKAGE / "toydump.py", dump, "-o", tmp_path / "out", "--format", "raw")
 

@@ -68,12 +68,14 @@ class Plugin:
 
 
 PLUGINS: dict[str, Plugin] = {}  # by their modules' full names, filled when they are loaded
+TRIED: set["EntryPoint"] = set()  # so that one that fails does so once
 
 
 def load_plugins(report: Report, paths: Sequence[Path | str] = (), groups: Sequence[str] = GROUPS) -> None:
     """Load what is installed, then files and folders that the user names. Each that fails is reported in a line."""
     for point in _entry_points():
-        if point.group in groups:
+        if point.group in groups and point not in TRIED:
+            TRIED.add(point)
             load_installed(point, report)
     for path in paths:
         try:
@@ -83,7 +85,7 @@ def load_plugins(report: Report, paths: Sequence[Path | str] = (), groups: Seque
 
 
 def load_installed(point: "EntryPoint", report: Report) -> None:
-    """Load the plug-in of an entry point, once."""
+    """Load the plug-in of an entry point."""
     origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
     try:
         with REGISTRY.adopting(partial(guarded, origin=origin)):
@@ -91,6 +93,8 @@ def load_installed(point: "EntryPoint", report: Report) -> None:
         plugin = PLUGINS.get(point.module) or Plugin(point.module.rpartition(".")[2], point.module, origin, held)
         PLUGINS[point.module] = _added(plugin, held, [point.group], report)
     except (Exception, SystemExit) as err:  # noqa: BLE001  a plug-in's fault is one line
+        if point.module not in PLUGINS:
+            _drop(Plugin(point.name, point.module, origin, None), REGISTRY)
         report(str(PluginFailed(f"{point.name} of {origin}", err)))
 
 
@@ -208,5 +212,13 @@ def _entry_points() -> "Sequence[EntryPoint]":
 def _may_have_plugins(folder: str) -> bool:
     """True if a distribution in a folder of sys.path names one of our groups: a look at small files, no parser."""
     wanted = [f"[{group}]".encode() for group in GROUPS]
-    texts = (path.read_bytes() for path in Path(folder or ".").glob("*-info/entry_points.txt"))
+    texts = map(_bytes_of, Path(folder or ".").glob("*-info/entry_points.txt"))
     return any(name in text for text in texts for name in wanted)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """A file's bytes, none where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -1,10 +1,16 @@
-"""Plug-ins' files: what they add, replace and take away again; what is wrong with one is a line."""
+"""Plug-ins: what they add, replace and take away again; what is wrong with one is a line."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.fakes import Debug, language
 from vmdebug.plugins import PLUGINS, load_file, load_plugins, unload
+from vmdebug.repl.complete import Candidate, Completions
 
+ROOT = Path(__file__).resolve().parents[2]
 DCMD = """
 from dataclasses import dataclass
 from vmdebug.dcmd import Text, dcmd, walker
@@ -222,6 +228,15 @@ def test_the_help_of_a_plugin_says_where_it_comes_from(debug, plugin):
     assert [row.origin for row in debug.session.rows("::help greet")] == [str(path)]
 
 
+def test_tab_offers_what_can_be_unloaded(debug, plugin):
+    mine = plugin("mine", "A = 1\n")
+    debug.printed(f"::load {mine}; ::load {plugin('other', 'A = 1')}")
+
+    found = Completions(debug.session).at_end_of("::unload m")
+
+    assert found == [Candidate("mine", len("::unload "), str(mine))]
+
+
 def test_sources_of_whatis_go_with_their_plugin(plugin):
     from vmdebug.guests import whatis
 
@@ -247,3 +262,54 @@ def test_paths_that_cannot_be_loaded_are_reported_one_by_one(plugin):
         "failed to load /nosuch.txt: ImportError: not a Python file",
     ]
     assert [held.name for held in PLUGINS.values()] == ["mine"]
+
+
+POINTS = """
+[vmdebug.dcmds]
+works = works
+raises = raises
+
+[vmdebug.formats]
+works = works
+
+[vmdebug.guests]
+works = works
+nosuch = nosuch
+"""
+SESSION = """
+import sys
+from vmdebug.load import load_dcmds
+from vmdebug.plugins import load_plugins
+from vmdebug.session import Session
+load_plugins(lambda text: print("report:", text))
+session = Session()
+load_dcmds(session.warn)
+session.run("::greet; ::dmods works; ::unload works; ::greet")
+"""
+
+
+def test_of_what_is_installed_each_that_fails_is_a_line(tmp_path):
+    (tmp_path / "plug-1.5.dist-info").mkdir()
+    (tmp_path / "plug-1.5.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.5\n")
+    (tmp_path / "plug-1.5.dist-info" / "entry_points.txt").write_text(POINTS)
+    (tmp_path / "works.py").write_text(DCMD.format(name="greet", word="hello"))
+    (tmp_path / "raises.py").write_text(DCMD.format(name="greet", word="worse") + "1/0\n")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]{SESSION}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+
+    needs = "a format needs NAME, DESCRIPTION, probe, and open_image or unwrap"
+    assert ran.stdout.splitlines() == [
+        "report: failed to load raises of plug 1.5: ZeroDivisionError: division by zero",
+        f"report: failed to load works of plug 1.5: ReaderIncomplete: plug 1.5: {needs}: no NAME",
+        "report: failed to load works of plug 1.5: NoKernel: a kernel needs KIND and find: it has no KIND",
+        "report: failed to load nosuch of plug 1.5: ModuleNotFoundError: No module named 'nosuch'",
+        "hello",
+        f"{'works':<24} plug 1.5",
+    ]
+    assert ran.stderr == "vmdebug: invalid command '::greet': unknown dcmd name\n"

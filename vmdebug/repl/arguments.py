@@ -184,6 +184,7 @@ FINDERS: Mapping[str, Finder] = {
     **dict.fromkeys(KEYED, _keys),
     **dict.fromkeys(("help", "which", "whence"), _every("commands")),
     "walk": _first("walkers"),
+    "unload": _first("plugins"),
     **dict.fromkeys(("print", "list", "offsetof", "sizeof"), _typed),
     **dict.fromkeys(("array", "type", "enum"), _type_only),
     "printf": _formatted,

@@ -14,6 +14,7 @@ from vmdebug.dcmd import Dcmd
 from vmdebug.lang.letters import LETTERS, find_letter
 from vmdebug.lang.lexer import NAME
 from vmdebug.lang.settings import FLAGS, VALUED
+from vmdebug.plugins import PLUGINS
 from vmdebug.repl.columns import Stage, keys_behind, matching
 from vmdebug.repl.members import members
 from vmdebug.repl.names import LIMIT, Names
@@ -72,6 +73,12 @@ class Sources:
         """The keys of the rows that some stages yield, and what each is."""
         for key in matching(keys_behind(stages, self.dcmd), prefix):
             yield key.name, " ".join(key.meaning.split())
+
+    def plugins(self, prefix: str) -> Iterator[Found]:
+        """Plug-ins, and where they come from."""
+        for plugin in sorted(PLUGINS.values(), key=lambda each: each.name):
+            if plugin.name.startswith(prefix):
+                yield plugin.name, plugin.origin
 
     def variables(self, prefix: str) -> Iterator[Found]:
         for name, value in sorted(self._session.variables.each()):
