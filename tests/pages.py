@@ -54,7 +54,7 @@ class Reader:
 
     def _session(self, command, json):
         if self.image is None:
-            self.image = fixtures.make("demo", self.folder / "core.domu").path
+            self.image = fixtures.make("demo", "core.domu").path
         if (self.image, json) not in self.sessions:
             out, target = io.StringIO(), Target(open_image(self.image))
             session = Session(target, find_guest(target), out=out, err=out, registry=language(), json=json)
@@ -67,7 +67,7 @@ class Reader:
     def _shell(self, command):
         words = shlex.split(command)
         if opened := OPENED.fullmatch(command):
-            self.image = self.folder / opened[1]
+            self.image = Path(opened[1])
             return ""
         if words[0] == "vmdebug" and not {"|", ">", "<", ";", "&&"} & set(words):
             out = io.StringIO()
