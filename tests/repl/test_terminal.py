@@ -308,6 +308,13 @@ class TestCompletion:
 
         assert numbers(screen.prompt()) == [0, 1]
 
+    def test_the_keys_of_rows_are_completed_in_a_quoted_condition(self, screen):
+        screen.send("::many -n 2 | ::where 'te" + TAB)
+        screen.typed("::many -n 2 | ::where 'text")
+        screen.send(""" =~ "line 1"'\r""")
+
+        assert numbers(screen.prompt()) == [1]
+
     def test_return_before_the_candidates_are_there_runs_the_line(self, screen):
         screen.send("::windo" + TAB + "\r")
 

@@ -6,6 +6,8 @@
     highlight  MdbLexer, a pygments lexer of the language, and the prompt's colours
     names      many names, found by how they begin
     complete   what may stand at the cursor; knows no terminal
+    arguments  which names may stand in which word of which dcmd; sources   where these come from
+    columns    the keys of the rows that stages of a pipeline yield
     members    a type's name and the path into it, for complete
     search     ^R: the latest line with a text in it
     keys       what a key does
