@@ -4,12 +4,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from formats.frames import PAGE_SIZE, Paddr
-from formats.image import Image, PageState
+from formats.image import About, Image, PageState
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, Text, dcmd
 
 CHUNK = 1024  # pages read together
-NOUNS = {True: "domain crash dump", False: "virtual machine image"}
+NOUNS = {"disk": "disk", "illumos-vmcore": "crash dump"}
+DOMAIN, MACHINE = "domain crash dump", "virtual machine image"
+LABELS = {"panic": "panic message", "content": "dump content"}  # facts of a crash dump that are lines of their own
+CONTENTS = {
+    "kernel pages": "kernel pages only",
+    "all pages": "all kernel and user pages",
+    "pages of the kernel and the current process": "kernel pages and pages of the current process",
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class StatusRow:
     """What is debugged.
 
     file: the image, as it was named
-    kind: domain crash dump, virtual machine image, or disk
+    kind: domain crash dump, crash dump, virtual machine image, or disk
     bits: the width of the guest's pointers
     guest: the kind of kernel that was found: illumos, linux, unknown
     nodename: the guest's name, null where it is not known, as the next three
@@ -60,9 +67,10 @@ def status(call: Call) -> Iterator[StatusRow]:
         ::status
     """
     target, found = call.target, call.guest.status()
+    about = target.image.about
     yield StatusRow(
         file=target.name,
-        kind="disk" if target.image.about.format == "disk" else NOUNS[target.image.about.domain],
+        kind=NOUNS.get(about.format, DOMAIN if about.domain else MACHINE),
         bits=target.word * 8,
         guest=call.guest.kind,
         nodename=found.nodename,
@@ -70,8 +78,14 @@ def status(call: Call) -> Iterator[StatusRow]:
         version=found.version,
         machine=found.machine,
         vcpus=len(target.image.vcpus),
-        extra=dict(found.extra),
+        extra={**dict(found.extra), **(_crash(about) if about.format == "illumos-vmcore" else {})},
     )
+
+
+def _crash(about: About) -> dict[str, str]:
+    """The lines of a crash dump: what the kernel said when it panicked, and which pages the dump has."""
+    said = {fact.name: str(fact.value) for fact in about.facts if fact.name in LABELS}
+    return {LABELS[name]: CONTENTS.get(text, text) for name, text in said.items()}
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class WhatisRow:
 def whatis(call: Call) -> Iterator[WhatisRow]:
     """given an address, return information
 
-    Asks, in this order, the modules (text, data, symbol tables), threads and their stacks, the cpus' structures, and
-    what else is registered for the guest. Many addresses are reported in the order of what knows them.
+    Asks, in this order, the modules (text, data, symbol tables), threads and their stacks, the structures of cpus and
+    of pages, what else is registered for the guest, and last the mappings of the kernel. Many addresses are reported in the order of what knows them.
 
     Example:
         fffffffffbc4b7f0::whatis

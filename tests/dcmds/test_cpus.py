@@ -149,3 +149,18 @@ def test_says_that_the_kernel_has_no_list_of_cpus(illumos):
 
     assert debug.text("::cpuinfo") == []
     assert "cpu_t" in debug.errors("::cpuinfo")[0]
+
+
+FLAGS = ("RUNNING", "READY", "QUIESCED", "EXISTS", "ENABLE", "OFFLINE", "POWEROFF", "FROZEN", "SPARE", "FAULTED")
+
+
+@pytest.mark.parametrize("flag", [*enumerate((*FLAGS, "DISABLED"))])
+def test_names_each_flag_of_a_cpu(illumos, flag):
+    bit, name = flag
+    member = CPU + illumos().guest.objects.offsetof("cpu_t", "cpu_flags")
+
+    lines = illumos({member: (1 << bit).to_bytes(4, "little")}).text("::cpuinfo -v")
+
+    assert lines[1].split()[2] == f"{1 << bit:x}"
+    assert lines[3].startswith(f"{name:>19} <--+")
+    assert lines[4] == f"{'':28}|           9 {THREAD:x}"

@@ -30,6 +30,26 @@ def test_says_what_an_address_is(illumos, address, text):
     assert illumos().text(f"{address:x}::whatis") == [f"{address:x} is {text}"]
 
 
+@pytest.mark.parametrize(("offset", "place"), [(0, ""), (8, "{0:x}+8, "), (31, "{0:x}+1f, ")])
+def test_knows_the_structures_of_pages(illumos, offset, place):
+    debug = illumos()
+    size = debug.guest.objects.sizeof("page_t")
+    page = debug.rows("::memseg_list")[1].pages + 5 * size
+
+    assert debug.text(f"{page + offset:x}::whatis") == [
+        f"{page + offset:x} is {place.format(page)}allocated as a page structure"
+    ]
+
+
+def test_knows_the_mappings_of_the_kernel_last(illumos):
+    debug = illumos()
+    address = 0xFFFF_FFFE_C200_0000
+    segment = debug.rows("kas::walk seg")[1].address
+
+    assert debug.text(f"{address:x}::whatis") == [f"{address:x} is in {segment:x} [fffffffec0000000,fffffffed0000000)"]
+    assert debug.text(f"{CPU:x}::whatis -a")[-1].endswith(" [fffffffffbc00000,fffffffffbd30000)")
+
+
 def test_names_the_function_around_an_address(illumos):
     debug = illumos()
     address = debug.truth.address("putnext") + 0x20
@@ -78,7 +98,7 @@ def test_stops_at_the_first_that_knows_unless_all_are_wanted(illumos):
     debug = illumos()
 
     assert [row.source for row in debug.rows(f"{CPU:x}::whatis")] == ["modules"]
-    assert [row.source for row in debug.rows(f"{CPU:x}::whatis -a")] == ["modules", "cpus"]
+    assert [row.source for row in debug.rows(f"{CPU:x}::whatis -a")] == ["modules", "cpus", "mappings"]
     assert debug.rows(f"{CPU:x}::whatis -a")[1].base == CPU
 
 

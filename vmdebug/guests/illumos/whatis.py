@@ -1,9 +1,10 @@
-"""What an address of an illumos kernel belongs to: modules, threads and their stacks, cpus."""
+"""What an address of an illumos kernel belongs to: modules, threads, their stacks, cpus, pages, mappings."""
 
 from collections.abc import Iterator, Sequence
 
 from vmdebug.guests.illumos.cpus import each_cpu
 from vmdebug.guests.illumos.kernel import Illumos
+from vmdebug.guests.illumos.memory import each_memseg, each_segment, find_symbol, segment
 from vmdebug.guests.illumos.modules import Area, Module
 from vmdebug.guests.illumos.threads import FREE, ONPROC, each_thread
 from vmdebug.guests.whatis import Belonging, source
@@ -65,3 +66,27 @@ def cpus(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
         for address in addresses:
             if 0 <= address - cpu.address < size:
                 yield Belonging(address, "allocated as a cpu structure", cpu.address)
+
+
+@source("pages", rank=40, guests=("illumos",))
+def pages(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """The structures of physical pages."""
+    size = guest.objects.sizeof("page_t")
+    for memseg in each_memseg(guest):
+        record = guest.objects.at("struct memseg", memseg)
+        for address in addresses:
+            if record["pages"] <= address < record["epages"]:
+                base = address - (address - record["pages"]) % size
+                yield Belonging(address, "allocated as a page structure", base)
+
+
+@source("mappings", rank=90, guests=("illumos",))
+def mappings(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """The segments of the kernel's address space."""
+    for each in each_segment(guest, guest.symbol("kas").value):
+        record = segment(guest, each)
+        base, size = int(record["s_base"]), record["s_size"]
+        for address in addresses:
+            if 0 <= address - base < size:
+                name = find_symbol(guest, each) or f"{each:x}"
+                yield Belonging(address, f"in {name} [{base:x},{base + size:x})")
