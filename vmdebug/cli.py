@@ -81,6 +81,8 @@ def silent(what: str, done: int, total: int) -> None:
 def _tell(action: str) -> int:
     if action == "version":
         print(f"vmdebug {__version__}")
+    elif action == "man":
+        return _call("vmdebug.manual")([])
     else:
         print(USAGE, end="", file=sys.stderr if action == "usage" else sys.stdout)
     return EXIT_OK

@@ -25,11 +25,13 @@ Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L pat
     -S          do not read ~/.vmdebugrc                  -P prompt   the prompt
     -A, -C      load no debugger modules; ignore type data
     -I, -L      where to look for macro files; a plug-in to load (a FILE.py or a folder of them)
+    -w          is accepted: images are never written     -k -m -u -y -f -M  are accepted, and change nothing
     --json      one JSON object a line for each dcmd that ran
+    --no-cache  keep nothing between runs                 --disk      a qcow2 disk instead of a machine
     --page-cache MiB       decompressed pages to keep in memory (64)
     --allow-backing path   a file or folder that a disk may be based on, outside its own folder
     --symbols file         an ELF file with the names and types (BTF or DWARF) that the image lacks
-    --help, --version
+    --help, --man, --version
 """
 LETTERS = "e:o:s:V:P:ACSmMfkuwyFWI:L:R:b:p:?h"
 LONG = ("json", "no-cache", "page-cache=", "allow-backing=", "disk", "symbols=", "help", "version", "man")
