@@ -38,16 +38,14 @@ def shift_of(names: "SymbolFile", text: int) -> int:
     return text - first.value if first else 0
 
 
-def fact_of(names: "SymbolFile | None", running: bytes) -> Sequence[Fact]:
+def fact_of(names: "SymbolFile", running: bytes) -> Fact:
     """What the types of a kernel rest on that has none of its own; `running` is its build id, if that is known."""
-    if names is None:
-        return []
     own = names.build_id
     if not own or not running:
         build = "not known to be of the kernel's build"
     else:
         build = f"build {own.hex()}, {'as the kernel' if own == running else f'but the kernel is {running.hex()}'}"
-    return [Fact("types", kind_of(names) or "none", f"{names.path}, {build}")]
+    return Fact("types", kind_of(names) or "none", f"{names.path}, {build}")
 
 
 def caution_of(names: "SymbolFile", running: bytes) -> Sequence[str]:

@@ -9,7 +9,8 @@ from formats.frames import PAGE_MASK, PAGE_SHIFT, Vaddr
 from formats.image import Fact
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.base import Guest, Status
-from vmdebug.guests.filetypes import caution_of, fact_of, shift_of, types_of
+from vmdebug.guests.filetypes import caution_of, shift_of, types_of
+from vmdebug.guests.linux import evidence
 from vmdebug.guests.linux.coreinfo import CoreInfo
 from vmdebug.guests.linux.generated import Generated
 from vmdebug.guests.linux.image import KernelImage, NotLinux, find_image
@@ -257,17 +258,12 @@ class Linux:
             uname = self.uname
         except ReadFailed:
             return Status()
-        return Status(uname.get("nodename"), uname["release"], uname["version"], uname.get("machine"))
+        found = evidence.status_lines(self)
+        return Status(uname.get("nodename"), uname["release"], uname["version"], uname.get("machine"), found)
 
     @property
     def evidence(self) -> Sequence[Fact]:
-        names = self.image.kallsyms
-        return [
-            Fact("kernel image", f"{self.image.text:#x}", f"mapped by the tables at {self.space.root:#x}"),
-            Fact("KASLR", f"{self.shift:+#x}", "against the address that images are linked to"),
-            Fact("symbols", str(len(names)), f"kallsyms in memory, {names.addresses.scheme}"),
-            *fact_of(self.file, self.build_id),
-        ]
+        return list(evidence.each_fact(self))
 
     def take(self, names: "SymbolFile") -> None:
         """Use the user's file for what the kernel's memory does not hold: its types."""
@@ -289,7 +285,7 @@ class Linux:
         return caution_of(self.file, self.build_id) if self.file else []
 
     def banner(self) -> Sequence[str]:
-        return [self.banner_text]
+        return evidence.banner(self)
 
 
 def find(target: Target) -> Linux:
