@@ -6,7 +6,8 @@ from vmdebug.dcmd import Call, walker
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.linux.kernel import linux
 from vmdebug.guests.linux.lists import each_hashed, each_listed
-from vmdebug.guests.linux.trees import each_maple, each_rbtree, each_xarray
+from vmdebug.guests.linux.radix import each_entry, each_of_idr
+from vmdebug.guests.linux.trees import each_maple, each_rbtree
 
 GUESTS = ("linux",)
 
@@ -42,24 +43,20 @@ def walk_rbtree(call: Call) -> Iterator[int]:
 @walker("xarray", start="required", guests=GUESTS)
 def walk_xarray(call: Call) -> Iterator[int]:
     """walk the entries of an xarray, by its address"""
-    kernel = linux(call.guest)
-    head = start_of(call) + kernel.objects.offsetof("struct xarray", "xa_head")
-    for _, entry in each_xarray(kernel, kernel.read_word(head)):
+    for _, entry in each_entry(linux(call.guest), start_of(call)):
         yield entry
 
 
 @walker("radix", start="required", guests=GUESTS)
 def walk_radix(call: Call) -> Iterator[int]:
-    """walk the entries of a radix tree, which is an xarray since 4.20"""
+    """walk the entries of a radix tree, by the address of its struct radix_tree_root: an xarray since 4.20"""
     return walk_xarray(call)
 
 
 @walker("idr", start="required", guests=GUESTS)
 def walk_idr(call: Call) -> Iterator[int]:
     """walk the entries of a struct idr, by its address"""
-    kernel = linux(call.guest)
-    head = start_of(call) + kernel.objects.offsetof("struct idr", "idr_rt.xa_head")
-    for _, entry in each_xarray(kernel, kernel.read_word(head)):
+    for _, entry in each_of_idr(linux(call.guest), start_of(call)):
         yield entry
 
 

@@ -10,7 +10,7 @@
     pages memory vmalloc       page descriptors and the direct map, what memory is used for, areas mapped piece by piece
     slabs freelists            caches of objects, and which objects are free
     interrupts timers workqueues   what calls the kernel now or later
-    lists trees                walks of what it keeps these in       whatis   what an address belongs to
+    lists trees radix          walks of what it keeps these in       whatis   what an address belongs to
     xen                        the guest's side of Xen
 
 Layouts are recognised by what is in memory, never by a version. Knows no dcmd.

@@ -1,11 +1,12 @@
-"""Interrupt descriptors, wherever this kernel keeps them: a maple tree (6.5 and later), an xarray, or a plain array."""
+"""Interrupt descriptors, wherever the kernel keeps them: a maple tree (since 6.5), an xarray, radix tree or array."""
 
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vmdebug.errors import DebuggerError
-from vmdebug.guests.linux.trees import each_maple, each_xarray
+from vmdebug.guests.linux.radix import each_entry
+from vmdebug.guests.linux.trees import each_maple
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -23,8 +24,7 @@ def each_descriptor(linux: "Linux") -> Iterator[tuple[int, "Typed"]]:
         tree = objects.at("struct maple_tree", linux.address("sparse_irqs"))
         entries = map(itemgetter(0, 2), each_maple(linux.space.read, int(tree["ma_root"]), linux.word))
     elif names.find("irq_desc_tree"):
-        head = linux.address("irq_desc_tree") + objects.offsetof("struct xarray", "xa_head")
-        entries = each_xarray(linux, linux.read_word(head))
+        entries = each_entry(linux, linux.address("irq_desc_tree"))
     elif names.find("irq_desc"):
         entries = _array(linux)
     else:

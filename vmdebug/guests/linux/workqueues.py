@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vmdebug.guests.linux.trees import each_xarray
+from vmdebug.guests.linux.radix import each_of_idr
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
@@ -68,8 +68,7 @@ def each_queue(linux: "Linux") -> Iterator[Queue]:
 
 def each_pool(linux: "Linux") -> Iterator["Typed"]:
     """Every pool of workers, by its number."""
-    idr = linux.objects.at("struct idr", linux.address("worker_pool_idr"))
-    for _, address in each_xarray(linux, int(idr["idr_rt.xa_head"])):
+    for _, address in each_of_idr(linux, linux.address("worker_pool_idr")):
         yield linux.objects.at("struct worker_pool", address)
 
 
