@@ -40,7 +40,8 @@ def whatis(call: Call) -> Iterator[WhatisRow]:
     """given an address, return information
 
     Asks, in this order, the modules (text, data, symbol tables), threads and their stacks, the structures of cpus and
-    of pages, what else is registered for the guest, and last the mappings of the kernel. Many addresses are reported in the order of what knows them.
+    of pages, what else is registered for the guest, and last the mappings of the kernel. Many addresses are reported
+    in the order of what knows them.
 
     Example:
         fffffffffbc4b7f0::whatis

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.illumos.devices import find_driver
 from vmdebug.guests.memory import MAX_TABLE
 from vmdebug.types.typed import Items, Typed
 
@@ -157,8 +158,8 @@ class EventChannels:
             if not vector["av_dip"]:
                 return None
             device = self.guest.objects.at("struct dev_info", vector["av_dip"])
-            names = self.guest.objects.pointer("struct devnames", self.guest.variable("devnamesp"))
-            return f"{names[device['devi_major']]['dn_name'].string()}#{device['devi_instance']}"
+            name = find_driver(self.guest, device["devi_major"])
+            return None if name is None else f"{name}#{device['devi_instance']}"
         except DebuggerError:
             return None
 
