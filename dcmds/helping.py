@@ -1,18 +1,21 @@
 """::help and ::version."""
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 import vmdebug
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Dcmd, Show, columns, dcmd
+from vmdebug.dcmd import Call, Dcmd, Flag, Show, Walker, columns, dcmd
 from vmdebug.errors import DebuggerError
+from vmdebug.explain import mentions, options_of, synopsis_of, told_of
 from vmdebug.lang.flags import each_word
 from vmdebug.plugins import origin_of
 from vmdebug.render import Trusted
 from vmdebug.session import Session
 
 BUILT_IN = True
+WIDTH = 100
 INTRODUCTION = """
 Each command in vmdebug has this structure:
 
@@ -28,7 +31,7 @@ and handed to the shell by !. ::where ::sort ::select ::uniq ::group ::count ::h
 ::tail ::json and ::csv take whole rows: ::help where.
 
       ::dcmds [pattern]     what commands there are         ::help name     what one does
-      ::walkers [pattern]   what can be walked              ::which name    where it comes from
+      ::walkers [pattern]   what can be walked              ::help -k word  which mention a word
       ::formats             the letters behind / \\ ? @ =    ::vars          the variables
       ::status              what is being debugged          ::quit          leave
 """
@@ -65,6 +68,8 @@ class Help:
     stability: Evolving for what is built in, else Unstable
     target: the kind of image that is open
     origin: of a plug-in's command, the file or the distribution that it comes from
+    reads: the structures of the guest's kernel that it rests on, each with the members that count
+    examples: command lines that run on an image that it is for
     """
 
     name: str
@@ -77,6 +82,24 @@ class Help:
     stability: str
     target: str
     origin: str | None = None
+    reads: Sequence[str] = ()
+    examples: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A command or walker that mentions a word.
+
+    name: its name
+    kind: dcmd or walker
+    description: what it does
+    module: who defines it
+    """
+
+    name: str
+    kind: str
+    description: str
+    module: str
 
 
 @dataclass(frozen=True)
@@ -89,10 +112,13 @@ class Introduction:
     text: str
 
 
-def help_lines(rows: Iterable[Help | Introduction], _: Show) -> Iterator[str]:
+def help_lines(rows: Iterable[Help | Introduction | Mention], _: Show) -> Iterator[str]:
     for row in rows:
         if isinstance(row, Introduction):
             yield from row.text.splitlines()
+            continue
+        if isinstance(row, Mention):
+            yield f"{'::walk ' * (row.kind == 'walker') + row.name:<24} - {row.description}"
             continue
         yield from ("", "NAME", f"  {row.name} - {row.summary}", "", "SYNOPSIS", f"  {row.synopsis}", "")
         if row.description:
@@ -101,6 +127,8 @@ def help_lines(rows: Iterable[Help | Introduction], _: Show) -> Iterator[str]:
             yield ""
         yield from _table("OPTIONS", row.options)
         yield from _table("COLUMNS", row.columns)
+        yield from _list("READS", row.reads)
+        yield from _list("EXAMPLES" if len(row.examples) > 1 else "EXAMPLE", row.examples)
         origin = f" (plug-in {row.origin})" if row.origin else ""
         yield from ("ATTRIBUTES", "", f"  Target: {row.target}", f"  Module: {row.module}{origin}")
         yield from (f"  Interface Stability: {row.stability}", "")
@@ -114,19 +142,39 @@ def _table(title: str, entries: Sequence[Column]) -> Iterator[str]:
         yield ""
 
 
-@dcmd("help", synopsis="[command]", row=Help, text=help_lines)
-def tell(call: Call) -> Iterator[Help | Introduction]:
+def _list(title: str, entries: Sequence[str]) -> Iterator[str]:
+    if entries:
+        yield title
+        for entry in entries:
+            yield from textwrap.wrap(
+                entry, WIDTH, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False
+            )
+        yield ""
+
+
+@dcmd(
+    "help",
+    synopsis="[-k word | command]",
+    flags=(Flag("k", "list what mentions the word, in upper or lower case, in its name or its help", "text", "word"),),
+    row=Help,
+    text=help_lines,
+)
+def tell(call: Call) -> Iterator[Help | Introduction | Mention]:
     """list commands/command help
 
-    Without a name how commands are built. With one its synopsis, options, and the keys of its rows, which --json and
-    later stages of a pipeline use.
+    Without a name how commands are built. With one its synopsis, options, the keys of its rows, which --json and later
+    stages of a pipeline use, the structures of the guest's kernel that it reads, and examples.
 
-    Example:
+    Examples:
         ::help status
+        ::help -k stack
     """
     words = list(each_word(call.args))
-    if len(words) > 1:
+    if len(words) > 1 or (words and "k" in call.flags):
         raise call.usage()
+    if "k" in call.flags:
+        yield from _mentions(cast(Session, call.session), str(call.flags["k"]))
+        return
     if not words:
         yield Introduction(INTRODUCTION)
         return
@@ -139,22 +187,31 @@ def tell(call: Call) -> Iterator[Help | Introduction]:
     yield _help(found, target)
 
 
+def _mentions(session: Session, word: str) -> Iterator[Mention]:
+    entries: list[Dcmd | Walker] = [
+        *session.registry.dcmds(session.guest_kind), *session.registry.walkers(session.guest_kind)
+    ]  # fmt: skip
+    for entry in entries:
+        if mentions(entry, word):
+            kind = "walker" if isinstance(entry, Walker) else "dcmd"
+            yield Mention(entry.name, kind, entry.summary, entry.module)
+
+
 def _help(entry: Dcmd, target: str) -> Help:
-    address = {"none": "", "optional": "[ addr ] ", "required": "addr "}[entry.address]
-    name = entry.name if entry.name[0] in "$:>" else f"::{entry.name}"
-    options = [Column(f"-{flag.letter} {flag.name}".rstrip(), flag.help) for flag in entry.flags]
-    keys = [Column(key, meaning) for key, meaning in columns(entry.row)] if entry.row else []
+    told = told_of(entry)
     return Help(
-        entry.name,
-        entry.summary,
-        f"{address}{name} {entry.synopsis}".rstrip(),
-        entry.help,
-        options,
-        keys,
-        entry.module,
-        "Evolving" if entry.built_in else "Unstable",
-        target,
-        origin_of(entry) or None,
+        name=entry.name,
+        summary=entry.summary,
+        synopsis=synopsis_of(entry),
+        description=told.text,
+        options=[Column(*option) for option in options_of(entry)],
+        columns=[Column(key, meaning) for key, meaning in columns(entry.row)] if entry.row else [],
+        module=entry.module,
+        stability="Evolving" if entry.built_in else "Unstable",
+        target=target,
+        origin=origin_of(entry) or None,
+        reads=told.reads,
+        examples=told.examples,
     )
 
 

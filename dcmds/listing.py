@@ -8,6 +8,7 @@ from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Dcmd, Flag, Show, Text, Walker, dcmd
 from vmdebug.disasm import MODES
 from vmdebug.errors import DebuggerError
+from vmdebug.explain import guests_of, synopsis_of
 from vmdebug.lang.aliases import ALIASES
 from vmdebug.lang.flags import each_word
 from vmdebug.lang.letters import TABLE, each_format
@@ -41,7 +42,28 @@ class Entry:
     module: str
 
 
-def _fitting(call: Call, entries: Iterable[Dcmd | Walker]) -> Iterator[Entry]:
+@dataclass(frozen=True)
+class LongEntry:
+    """A dcmd, with how it is called.
+
+    name: its name
+    description: what it does
+    module: the module that defines it
+    synopsis: how it is called
+    guests: the guests that it is for
+    """
+
+    name: str
+    description: str
+    module: str
+    synopsis: str
+    guests: str
+
+
+LONG_LINES = Text("{synopsis}\n    {description} ({module}; {guests})")
+
+
+def _fitting(call: Call, entries: Iterable[Dcmd | Walker]) -> Iterator[Dcmd | Walker]:
     """The entries that match the pattern in the call, by name or description; with -n by name only."""
     words = list(each_word(call.args))
     if len(words) > 1:
@@ -52,25 +74,35 @@ def _fitting(call: Call, entries: Iterable[Dcmd | Walker]) -> Iterator[Entry]:
         raise BadPattern(words[0], err) from err
     for entry in entries:
         if pattern.search(entry.name) or ("n" not in call.flags and pattern.search(entry.summary)):
-            yield Entry(entry.name, entry.summary, entry.module)
+            yield entry
 
 
 @dcmd(
     "dcmds",
-    synopsis="[[-n] pattern]",
-    flags=(Flag("n", "match the pattern with names only"),),
+    synopsis="[-l] [[-n] pattern]",
+    flags=(
+        Flag("n", "match the pattern with names only"),
+        Flag("l", "with how each is called, its module, and which guests it is for"),
+    ),
     row=Entry,
     text=Text("{name:<24} - {description}"),
 )
-def each_dcmd(call: Call) -> Iterator[Entry]:
+def each_dcmd(call: Call) -> Iterator[Entry | LongEntry]:
     """list available debugger commands
 
     Those that fit the pattern, an extended regular expression over names and descriptions; without one all.
 
-    Example:
+    Examples:
         ::dcmds -n cpu
+        ::dcmds -l stack
     """
-    yield from _fitting(call, call.session.registry.dcmds(_kind(call)))
+    if "l" in call.flags:
+        call.text = LONG_LINES
+    for each in _fitting(call, call.session.registry.dcmds(_kind(call))):
+        if "l" in call.flags and isinstance(each, Dcmd):
+            yield LongEntry(each.name, each.summary, each.module, synopsis_of(each), guests_of(each))
+        else:
+            yield Entry(each.name, each.summary, each.module)
 
 
 @dcmd(
@@ -88,7 +120,8 @@ def each_walker(call: Call) -> Iterator[Entry]:
     Example:
         ::walkers
     """
-    yield from _fitting(call, call.session.registry.walkers(_kind(call)))
+    for each in _fitting(call, call.session.registry.walkers(_kind(call))):
+        yield Entry(each.name, each.summary, each.module)
 
 
 @dataclass(frozen=True)

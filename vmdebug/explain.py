@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from formats.lazy import dataclass
-from vmdebug.entries import Dcmd
+from vmdebug.entries import Dcmd, Walker, columns
 
 SECTION = re.compile(r"^(Reads|Examples?):\n((?:[ ]+\S.*(?:\n|\Z)|\n(?=[ ]))+)\n*", re.MULTILINE)
 CONTINUED = re.compile(r"\n +")
@@ -63,3 +63,12 @@ def options_of(entry: Dcmd) -> list[tuple[str, str]]:
 def guests_of(entry: Dcmd) -> str:
     """Which guests it is for, in words."""
     return "any guest" if entry.guests is None else ", ".join(GUESTS.get(name, name) for name in entry.guests)
+
+
+def mentions(entry: Dcmd | Walker, word: str) -> bool:
+    """Whether a word stands in the name or in anything that is told of it, in upper or lower case."""
+    texts = [entry.name, entry.summary]
+    if isinstance(entry, Dcmd):
+        pairs = [*options_of(entry), *(columns(entry.row) if entry.row else ())]
+        texts += [entry.help, *(text for pair in pairs for text in pair)]
+    return any(word.casefold() in text.casefold() for text in texts)

@@ -24,6 +24,11 @@ def debug():
 
         The text of the help.
 
+        Reads:
+            struct first (of,
+                the, letters)
+            struct second
+
         Example:
             1::alpha
         """
@@ -114,12 +119,16 @@ SYNOPSIS
 DESCRIPTION
   The text of the help.
 
-  Example:
-      1::alpha
-
 OPTIONS
   -v        say more
   -n count  how many
+
+READS
+  struct first (of, the, letters)
+  struct second
+
+EXAMPLE
+  1::alpha
 
 ATTRIBUTES
 
@@ -142,6 +151,34 @@ def test_help_tells_the_keys_of_rows():
     assert "COLUMNS\n  value     what it holds\n" in out
     assert "  Target: none\n" in out
     assert "  Interface Stability: Evolving\n" in out
+
+
+LONG = """\
+addr ::alpha [-v] [-n count]
+    print the first letter (test_listing; any guest)
+::beta
+    print the other second letter (test_listing; any guest)
+"""
+
+
+def test_a_long_list_says_how_each_is_called(debug):
+    assert debug.printed("::dcmds -l -n 'a$'") == LONG
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("SECOND", ["alpha", "beta"]),  # in what it reads, in the description
+        ("alph", ["alpha"]),
+        ("many", ["alpha"]),  # in an option
+        ("letters", ["alpha", "::walk"]),
+        ("the other", ["beta"]),
+        ("nosuchword", []),
+        ("al.ha", []),  # a word, no pattern
+    ],
+)
+def test_help_finds_what_mentions_a_word(debug, word, found):
+    assert [line.split()[0] for line in debug.printed(f"::help -k '{word}'").splitlines()] == found
 
 
 def test_help_alone_introduces(debug):
@@ -230,7 +267,7 @@ def test_there_is_no_adb_and_no_event():
     assert Debug().printed("$b") == ""
 
 
-@pytest.mark.parametrize("text", ["::help a b", "::which", "1::help", "::dcmds a b", "1::formats"])
+@pytest.mark.parametrize("text", ["::help a b", "::help -k a b", "::which", "1::help", "::dcmds a b", "1::formats"])
 def test_tells_the_usage(debug, text):
     assert "Usage: " in Debug().refused(text)
 
