@@ -6,7 +6,13 @@ kernel      Illumos: symbols, types, identity; records and variables
 panic       the registers of a panic
 stacks      frames with the arguments that their functions saved
 cpus        the cpus, time        threads     threads and processes        findstack   threads' stacks
-events      event channels        htables     page tables as the kernel keeps them
+processes   what identifies a process        stack_groups   threads that do the same
+waiting     what threads wait for            locks       mutexes, readers-writer locks
+events      event channels        htables     translation by the kernel's own record
+hats        that record: a hat for each address space, an htable for each table
+memory      segments, physical memory, caches        devices     the device tree
+gates       the interrupt table, soft interrupts     taskqs      task queues
+log         the system log        configuration   /etc/system, scheduling classes, zones        clock   the time of day
 frames      machine frames and the kernel's own numbers
 types       where the type data is
 whatis      what an address belongs to        dmods    which modules mdb knows

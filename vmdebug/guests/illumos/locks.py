@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.illumos.threads import MAX_THREADS, each_thread
+from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.threads import MAX_THREADS
+from vmdebug.guests.illumos.waiting import find_turnstile
 from vmdebug.guests.memory import each_link
 
 if TYPE_CHECKING:
@@ -72,22 +73,10 @@ def each_waiter(guest: "Illumos", lock: int) -> Iterator[tuple[int, str]]:
 
     They share a turnstile, which every one of them points to; it has a queue for writers and one for readers.
     """
-    turnstile = _turnstile(guest, lock)
-    if not turnstile:
+    turnstile = find_turnstile(guest, lock)
+    if turnstile is None:
         return
     queues = guest.objects.at("turnstile_t", turnstile)["ts_sleepq"]
     for wants, queue in zip(WRITERS_FIRST, queues, strict=False):
         follow = guest.follow("kthread_t", "t_link")
         yield from ((thread, wants) for thread in each_link(follow, int(queue["sq_first"]), MAX_THREADS))
-
-
-def _turnstile(guest: "Illumos", lock: int) -> int:
-    """The turnstile of those that sleep on a lock, 0 if nobody does."""
-    for thread in each_thread(guest):
-        record = guest.objects.at("kthread_t", thread)
-        try:
-            if record["t_wchan"] == lock and record["t_ts"] and record["t_ts"]["ts_sobj"] == lock:
-                return int(record["t_ts"])
-        except ReadFailed:
-            continue
-    return 0
