@@ -58,7 +58,7 @@ def asked_of_tasks(linux):
         assert number < MAX_TASKS
         with contextlib.suppress(DebuggerError, ImageError):
             assert len(task.state) == 1
-            assert len([linux.symbols.nearest(call.inside) for call in linux.stacks.of_task(task)]) < 250
+            assert len([linux.symbols.nearest(call.inside) for call in linux.stacks.of_task(task)]) < 250 + 2 * 2048
 
 
 def asked_of_the_log(linux):

@@ -16,7 +16,7 @@ from vmdebug.unwind.walk import State, Step, UnwindError
 FRAMES = {8: struct.Struct("<QQ"), 4: struct.Struct("<II")}  # the caller's rbp, the return address; by the word's size
 MARK, TOP_BIT_32 = 1, 1 << 31
 KERNEL_HALF = 1 << 63
-ROOM = 0x200  # at a stack's top: what a program's registers, or the words that a processor starts with, take up
+ROOM = 0xC0  # at a stack's top for a program's registers, which is empty where there is no program (184 with FRED)
 
 Read = Callable[[int, int], bytes]
 

@@ -27,9 +27,9 @@ class Regions:
         self._linux = linux
 
     def around(self, sp: int) -> range:
-        """The stack that a stack pointer is on. One that points to the end of a stack is not on it any more."""
-        found = next((region for region in self.interrupt if sp in region), None)
-        start = sp & -self._size
+        """The stack that a stack pointer is on, be it empty: then the pointer is the address behind it."""
+        found = next((region for region in self.interrupt if sp - 1 in region), None)
+        start = (sp - 1) & -self._size
         return found or range(start, start + self._size)
 
     def each_above(self, sp: int) -> Iterator[tuple[int, bytes]]:

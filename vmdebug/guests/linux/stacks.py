@@ -55,7 +55,7 @@ class Stacks:
         With `scan` all that may be one is among them, as a guess.
         """
         if scan and task.stack and self._runs_unseen(task):
-            return iter(self._scanned(task.stack, {}))
+            return iter(self._scanned(task.stack + 1, taken_addresses(self._linux, task)))
         return self._unwind(self.start(task), task, scan)
 
     def of_vcpu(self, vcpu: Vcpu, scan: bool = False) -> Iterator[Call]:
