@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, Text, dcmd
@@ -224,10 +225,11 @@ def typelist(call: Call) -> Iterator[TypeName]:
     """
     if call.args:
         raise call.usage()
-    if call.guest.types.why:
-        raise DebuggerError(f"no types: {call.guest.types.why}")
+    types = call.guest.types
+    if types.why and types.own is None:
+        raise DebuggerError(f"no types: {types.why}")
     seen: set[str] = set()
-    for name in call.guest.types.each_name():
+    for name in chain(types.each_name(), (found.spelled for found in types.each_own())):
         if name not in seen:
             seen.add(name)
             yield TypeName(name)

@@ -130,6 +130,7 @@ class Sources:
             names = (base_name(found) for found in source.each())
             self._types, self._type_names = source, Names(name for name in names if TYPE.fullmatch(name))
         yield from noted(self._type_names, prefix)
+        yield from ((name, "") for name in map(base_name, source.each_own()) if name.startswith(prefix))
 
     def members(self, type_name: str, path: str) -> Iterator[Found]:
         """How a path into a type may go on; nothing for what is no type."""

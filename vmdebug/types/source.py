@@ -7,12 +7,15 @@ others (`foo_t *`, `char [4]`, `const struct foo *`) are the same for all.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vmdebug.errors import NoTypes
 from vmdebug.types.errors import UnknownType
 from vmdebug.types.model import Array, Const, Function, Pointer, Restrict, Type, Void, Volatile, known
 from vmdebug.types.spelling import integer_names
+
+if TYPE_CHECKING:
+    from vmdebug.types.typedefs import OwnTypes
 
 TAGS = ("struct", "union", "enum")
 QUALIFIERS = {"const": Const, "volatile": Volatile, "restrict": Restrict}
@@ -35,10 +38,14 @@ class KernelSymbol(Protocol):
 
 
 class TypeSource(ABC):
-    """The types of a kernel. `why` says, where there are none, why not; `pointer` is the size of one."""
+    """The types of a kernel. `why` says, where there are none, why not; `pointer` is the size of one.
+
+    `own` are those that the user made: they answer where the kernel has none of the name.
+    """
 
     why: str = ""
     pointer: int = 8
+    own: "OwnTypes | None" = None
 
     @abstractmethod
     def lookup(self, tag: str, name: str, module: str | None) -> Type | None:
@@ -51,6 +58,10 @@ class TypeSource(ABC):
     def each_name(self) -> Iterator[str]:
         """The names of those types, as `find` takes them."""
         return (found.spelled for found in self.each())
+
+    def each_own(self) -> Iterator[Type]:
+        """Every type that the user made."""
+        return self.own.each() if self.own else iter(())
 
     def excuse(self) -> str:
         """What may have kept a type from being found: data that could not be used; "" where all could."""
@@ -105,9 +116,20 @@ class TypeSource(ABC):
     def _lookup(self, tag: str, name: str, module: str | None) -> Type | None:
         if not name:
             return None
-        names = [name] if tag else integer_names(name)
-        found = next((found for each in names if (found := self.lookup(tag, each, module))), None)
+        names = [name] if tag else list(integer_names(name))
+        found = next((found for each in names if (found := self._kernels(tag, each, module))), None)
+        if found is None and self.own is not None and module is None:
+            found = next((found for each in names if (found := self.own.lookup(tag, each))), None)
         return found or (Void() if name == "void" and not tag else None)
+
+    def _kernels(self, tag: str, name: str, module: str | None) -> Type | None:
+        """What `lookup` gives; where the kernel has no types at all, the user's own are asked nevertheless."""
+        try:
+            return self.lookup(tag, name, module)
+        except NoTypes:
+            if self.own is None:
+                raise
+            return None
 
     def _declared(self, found: Type, asked: str, at: int) -> Type:
         """The type with what follows its name: pointers, then arrays, the first bound outermost."""
