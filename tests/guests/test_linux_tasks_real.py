@@ -56,3 +56,11 @@ def test_each_processor_runs_its_idle_task(case):
     linux, _ = case
 
     assert [current_task(linux, cpu).comm for cpu in linux.per_cpu.cpus] == ["swapper/0", "swapper/1"]
+
+
+@pytest.mark.parametrize("name", ["linux-mini.elf.core", "linux-72.elf.core", "xen-pv.core"])
+def test_the_letters_of_states_are_read_from_the_kernels_own_table(name, real):
+    linux = find(Target(open_image(real(name))))
+
+    assert linux.names.find("task_state_array") is not None
+    assert linux.state_letters == "RSDTtXZPI"

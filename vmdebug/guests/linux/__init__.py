@@ -3,7 +3,7 @@
     image     where the kernel lies: from a vcpu's page tables      names   its symbols and its modules' own
     kernel    Linux: what every kind of guest answers
     modules variables percpu   loaded modules, types of variables, per-CPU places
-    tasks stacks cpus log      processes, how they are unwound, processors, the kernel's messages
+    tasks states stacks cpus log   processes, how they are unwound, processors, the kernel's messages
     orctables regions text     unwind data, where stacks lie, where instructions lie and calls return to
     generated traced           code made at run time (BPF, trampolines), return addresses that a tracer replaced
     mm paths files             address spaces of processes, paths, open files and mounts

@@ -137,6 +137,13 @@ class Linux:
         return Generated(self)
 
     @cached_property
+    def state_letters(self) -> str:
+        """The letters for the states of tasks, in the order of their bits."""
+        from vmdebug.guests.linux.states import find_letters
+
+        return find_letters(self)
+
+    @cached_property
     def per_cpu(self) -> PerCpu:
         return PerCpu(self)
 

@@ -10,15 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vmdebug.errors import DebuggerError, ImageError
+from vmdebug.guests.linux.states import letter_of
 from vmdebug.types.typed import Typed
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
 
-LETTERS = "RSDTtXZP"  # by the highest bit of the state that is reported, 4.14 and later
-OLD_LETTERS = "RSDTtXZxKWP"  # 3.14 to 4.13
-REPORTED = 0x7F
-UNINTERRUPTIBLE, NOLOAD = 0x2, 0x400
 KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD
 MAX_TASKS = 1 << 22
 MAX_COMMAND = 4096
@@ -84,7 +81,10 @@ class Task:
         for path in ("thread_info.cpu", "cpu"):
             if path in self.struct:
                 return int(self.struct[path])
-        return 0
+        if not self.stack or not self.linux.types.knows("struct thread_info"):
+            return 0
+        below = self.linux.objects.at("struct thread_info", self.stack)  # before 4.9 it lay at the end of the stack
+        return int(below["cpu"]) if "cpu" in below else 0
 
     @property
     def on_cpu(self) -> bool:
@@ -96,11 +96,7 @@ class Task:
         """The letter that ps shows: R S D T t X Z P, I for an idle kernel thread."""
         struct = self.struct
         state = int(struct["__state" if "__state" in struct else "state"])
-        ended = int(struct["exit_state"])
-        if state & (UNINTERRUPTIBLE | NOLOAD) == UNINTERRUPTIBLE | NOLOAD and not ended:
-            return "I"
-        shown = (state | ended) & REPORTED
-        return LETTERS[shown.bit_length()] if shown.bit_length() < len(LETTERS) else "?"
+        return letter_of(self.linux.state_letters, state, int(struct["exit_state"]))
 
     @cached_property
     def command(self) -> str:
