@@ -141,6 +141,13 @@ class Terminal:
         """Wait until a text stands in or below the line that was typed."""
         self.wait(lambda: text in self.screen.between(max(self.at, 0), len(self.screen.lines)), repr(text))
 
+    def handed_over(self):
+        """Wait until a job of the shell has the terminal: before that, ^C is the shell's."""
+        deadline = time.monotonic() + PATIENCE
+        while os.tcgetpgrp(self.fd) == self.process.pid:
+            assert time.monotonic() < deadline, "the shell keeps the terminal"
+            self.read(0.01)
+
     def stop(self, text, fits):
         """Wait until the cursor stands behind a text at the beginning of a fitting row."""
         screen = self.screen

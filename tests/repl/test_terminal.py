@@ -160,6 +160,7 @@ class TestInterrupts:
         assert "Stopped" in shell.prompt("shell: ")
         shell.line("fg")
         shell.see("vmdebug")
+        shell.handed_over()
         shell.send(CTRL["c"])
         shell.prompt()
 
