@@ -1,0 +1,136 @@
+"""What illumos keeps its lists in may hold anything: the dcmds that walk them end in rows or one clear line."""
+
+import contextlib
+import io
+import signal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vmdebug.guests import find_guest
+from vmdebug.load import load_dcmds
+from vmdebug.session import Session
+
+SECONDS = 20  # what takes longer hangs
+ASKED = (
+    "::ps -tlTPz",
+    "::ptree",
+    "::pflags",
+    "0t403::pid2proc",
+    "kas::as2proc",
+    "::stacks",
+    "::msgbuf -v",
+    "::panicinfo",
+    "::thread -bdips",
+    "cpus::vatopfn | ::report_maps",
+    "<cr3%1000::ptable -m",
+    "kas::walk seg | ::seg",
+    "::mappings",
+    "::memseg_list",
+    "::memlist -iav",
+    "::kmem_cache",
+    "fffffffec13b7ad0::mutex -f",
+    "kas::print -a struct as a_lock | ::rwlock",
+    "fffffffec33a64d8::turnstile",
+    "::wchaninfo -v",
+    "fffffffec13b7ad0::sobj2ts",
+    "::system",
+    "::showrev",
+    "::class",
+    "::zone",
+    "::taskq",
+    "::interrupts -d",
+    "::softint",
+    "::idt",
+    "::prtconf",
+    "::time",
+)
+# Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
+PLACES = (
+    ("proc_t", "::walk proc"),
+    ("kthread_t", "::walk thread"),
+    ("struct seg", "kas::walk seg"),
+    ("struct memseg", "::walk memseg"),
+    ("kmem_cache_t", "::walk kmem_cache"),
+    ("taskq_t", "::taskq"),
+    ("struct dev_info", "::walk devinfo"),
+    ("zone_t", "::walk zone"),
+    ("sclass_t", "::class"),
+    ("struct sysparam", "::system"),
+    ("struct autovec", "::softint"),
+    ("htable_t", "kas::print struct as a_hat | ::htables"),
+    ("hat_t", "kas::print struct as a_hat"),
+    ("struct as", "kas::map ."),
+    ("turnstile_t", "fffffffec33a64d8::map ."),
+)
+VARIABLES = (
+    *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),
+    *("procdir", "allthreads", "panicbuf", "panic_thread", "mmu", "mfn_list", "mfn_count", "zone_active", "hrestime"),
+    *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt"),
+)
+VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
+
+
+@pytest.fixture(scope="module")
+def words(demos):
+    """The addresses of the words that may be changed."""
+    demo = demos("demo")
+    debug = Debugger(demo.target())
+    objects, found = debug.session.guest.objects, []
+    for kind, walk in PLACES:
+        rows = debug.session.rows(walk)
+        starts = [next(iter(debug.session.addresses_in([row]))) for row in rows]
+        assert starts, walk
+        found += [(kind, start, objects.sizeof(kind)) for start in starts]
+    places = [start + at for kind, start, size in found for at in range(0, size - 7, 8)]
+    return places, [demo.truth.address(name) for name in VARIABLES]
+
+
+class Debugger:
+    def __init__(self, target):
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.session = Session(target, find_guest(target), out=self.out, err=self.err)
+        load_dcmds(warn=self.session.warn)
+
+
+@contextlib.contextmanager
+def bounded(seconds):
+    """An error where the work inside does not end in time."""
+
+    def hung(signum, frame):
+        raise TimeoutError(f"no end after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+edits = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 1 << 30), st.sampled_from(VALUES) | st.integers(0, (1 << 64) - 1)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(edits=edits, pointed=st.lists(st.tuples(st.integers(0, 1 << 30), st.integers(0, 1 << 30)), max_size=6))
+def test_ends_in_rows_or_a_clear_line(demos, words, edits, pointed):
+    places, variables = words
+    changes = {}
+    for named, place, value in edits:
+        where = variables if named else places
+        changes[where[place % len(where)]] = value.to_bytes(8, "little")
+    for place, other in pointed:  # pointers to other structures, which make loops
+        changes[places[place % len(places)]] = (places[other % len(places)] & ~7).to_bytes(8, "little")
+    debug = Debugger(demos("demo").target(changes))
+
+    with bounded(SECONDS):
+        for command in ASKED:
+            debug.session.run(command)
+
+    assert "\x1b" not in debug.out.getvalue() + debug.err.getvalue()
