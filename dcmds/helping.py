@@ -68,7 +68,7 @@ class Help:
     stability: Evolving for what is built in, else Unstable
     target: the kind of image that is open
     origin: of a plug-in's command, the file or the distribution that it comes from
-    reads: the structures of the guest's kernel that it rests on, each with the members that count
+    reads: the structures and variables of the guest's kernel that it rests on
     examples: command lines that run on an image that it is for
     """
 
@@ -82,7 +82,7 @@ class Help:
     stability: str
     target: str
     origin: str | None = None
-    reads: Sequence[str] = ()
+    reads: str = ""
     examples: Sequence[str] = ()
 
 
@@ -127,7 +127,7 @@ def help_lines(rows: Iterable[Help | Introduction | Mention], _: Show) -> Iterat
             yield ""
         yield from _table("OPTIONS", row.options)
         yield from _table("COLUMNS", row.columns)
-        yield from _list("READS", row.reads)
+        yield from _list("READS", textwrap.wrap(row.reads, WIDTH, break_on_hyphens=False))
         yield from _list("EXAMPLES" if len(row.examples) > 1 else "EXAMPLE", row.examples)
         origin = f" (plug-in {row.origin})" if row.origin else ""
         yield from ("ATTRIBUTES", "", f"  Target: {row.target}", f"  Module: {row.module}{origin}")

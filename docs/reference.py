@@ -82,7 +82,7 @@ def _section(entry: Dcmd, links: dict[str, str]) -> str:
         prose(told.text, {name: label for name, label in links.items() if name != spelled(entry)}),
         table(("option", "does"), [(code(option), plain(does)) for option, does in options_of(entry)]),
         table(("column", "is"), [(code(key), plain(told)) for key, told in columns(entry.row)] if entry.row else []),
-        "\n".join(["Reads:", "", *(f"* {code(each)}" for each in told.reads)]) if told.reads else "",
+        f"Reads: {plain(told.reads)}" if told.reads else "",
         "\n\n".join(["Example:", fenced(told.examples)]) if told.examples else "",
     ]
     return "\n\n".join(part for part in parts if part)

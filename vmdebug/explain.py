@@ -1,21 +1,20 @@
 """What is told of a dcmd, in parts: for ::help, the man page and the reference.
 
-A dcmd's docstring is prose but for two sections, each a word alone on its line with indented lines below it:
+A dcmd's docstring is prose but for two parts:
 
-    Reads:      the structures of the guest's kernel that it rests on, a line each: `struct cred (uid, gid)`;
-                lines that are indented further continue the one above
-    Example:    (or Examples:) commands that run on an image that the dcmd is for
+    Reads: the structures and variables of the guest's kernel that it rests on, in one paragraph:
+           `Reads: struct cred (uid, gid), hidepid.` Members in parentheses behind a type are members of it.
+    Example:    (or Examples:) alone on its line; below it, indented, commands that run on an image that the dcmd is for
 """
 
 import re
-import textwrap
 from collections.abc import Sequence
 
 from formats.lazy import dataclass
 from vmdebug.entries import Dcmd, Walker, columns
 
-SECTION = re.compile(r"^(Reads|Examples?):\n((?:[ ]+\S.*(?:\n|\Z)|\n(?=[ ]))+)\n*", re.MULTILINE)
-CONTINUED = re.compile(r"\n +")
+EXAMPLES = re.compile(r"^Examples?:\n((?: +\S.*(?:\n|\Z)|\n(?= ))+)\n*", re.MULTILINE)
+READS = re.compile(r"^Reads: (.+(?:\n.+)*)\n*", re.MULTILINE)
 GUESTS = {"illumos": "illumos", "linux": "Linux", "xen": "Xen"}
 
 
@@ -23,25 +22,20 @@ GUESTS = {"illumos": "illumos", "linux": "Linux", "xen": "Xen"}
 class Told:
     """The parts of a dcmd's help.
 
-    `text` is the prose, `reads` says which structures are read, `examples` are command lines.
+    `text` is the prose, `reads` says what is read of the guest's kernel, `examples` are command lines.
     """
 
     text: str
-    reads: Sequence[str]
+    reads: str
     examples: Sequence[str]
 
 
 def told_of(entry: Dcmd) -> Told:
     """The parts of a dcmd's docstring behind its first line."""
-    sections: dict[str, list[str]] = {"Reads": [], "Example": []}
-    for name, lines in SECTION.findall(entry.help):
-        sections[name.removesuffix("s") if name != "Reads" else name] += _entries(lines)
-    return Told(SECTION.sub("", entry.help).strip(), sections["Reads"], sections["Example"])
-
-
-def _entries(lines: str) -> list[str]:
-    """The lines of a section, those that continue one joined to it."""
-    return [line for line in CONTINUED.sub(" ", textwrap.dedent(lines)).splitlines() if line.strip()]
+    text = EXAMPLES.sub("", entry.help)
+    lines = [line.strip() for block in EXAMPLES.findall(entry.help) for line in block.splitlines()]
+    reads = " ".join(" ".join(READS.findall(text)).split())
+    return Told(READS.sub("", text).strip(), reads, [line for line in lines if line])
 
 
 def spelled(entry: Dcmd) -> str:

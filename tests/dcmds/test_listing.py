@@ -24,10 +24,8 @@ def debug():
 
         The text of the help.
 
-        Reads:
-            struct first (of,
-                the, letters)
-            struct second
+        Reads: struct first (of,
+        the, letters), struct second.
 
         Example:
             1::alpha
@@ -124,8 +122,7 @@ OPTIONS
   -n count  how many
 
 READS
-  struct first (of, the, letters)
-  struct second
+  struct first (of, the, letters), struct second.
 
 EXAMPLE
   1::alpha
