@@ -14,6 +14,7 @@ from formats.errors import PageMissing
 from formats.frames import PAGE_SHIFT, PAGE_SIZE, Paddr
 from formats.image import Image, PageState
 from vmdebug.errors import NoTypes
+from vmdebug.symbols.table import Part, Symbol
 from vmdebug.types.model import Integer, Member, Pointer, Struct, Type, Void
 from vmdebug.types.source import TypeSource
 
@@ -58,11 +59,19 @@ class CoreInfo:
         return {}
 
     @cached_property
-    def symbols(self) -> Mapping[str, int]:
-        """The addresses of the variables that it names."""
+    def symbols(self) -> Part:
+        """The variables that it names."""
         names = (key[7:-1] for key in self.values if key.startswith("SYMBOL(") and key.endswith(")"))
-        found = {name: vmcoreinfo.symbol(self.values, name) for name in names}
-        return {name: value for name, value in found.items() if value is not None}
+        found = ((name, vmcoreinfo.symbol(self.values, name)) for name in names)
+        return Part("", [Symbol(name, value, 0, "OBJT", "GLOB") for name, value in found if value is not None])
+
+    @property
+    def build_id(self) -> bytes:
+        """What names the kernel's build; empty if it does not say."""
+        try:
+            return bytes.fromhex(self.values.get("BUILD-ID", ""))
+        except ValueError:
+            return b""
 
     @cached_property
     def types(self) -> TypeSource:

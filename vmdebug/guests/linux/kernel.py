@@ -21,7 +21,7 @@ from vmdebug.guests.linux.percpu import PerCpu
 from vmdebug.guests.linux.stacks import Stacks
 from vmdebug.guests.linux.variables import VARIABLES
 from vmdebug.guests.memory import decode, read_word
-from vmdebug.symbols.table import SymbolTable
+from vmdebug.symbols.table import Part, SymbolTable
 from vmdebug.targets.spaces import AddressSpace
 from vmdebug.targets.target import Target
 from vmdebug.types.btf import MAX_BLOB, Btf, find_blob
@@ -68,11 +68,23 @@ class Linux:
     @cached_property
     def names(self) -> KallsymsPart:
         """The symbols of the image itself, which are found before any module is."""
-        return KallsymsPart(self.image.kallsyms, self.image.text, self._told)
+        return KallsymsPart(self.image.kallsyms, self.image.text, self._elsewhere)
 
-    def _told(self) -> Mapping[str, int]:
-        """Addresses of variables that kallsyms does not name, where it names none."""
-        return {} if self.names_variables else self.core_info.symbols
+    def _elsewhere(self) -> Part | None:
+        """Where variables have their names from if kallsyms names functions only: the user's file, or VMCOREINFO."""
+        if self.names_variables:
+            return None
+        return self._symbols_of_file if self.file is not None else self.core_info.symbols
+
+    @cached_property
+    def _symbols_of_file(self) -> Part:
+        """Those of the user's file; of one that is of another build none can be believed."""
+        from vmdebug.symbols.file import MovedPart
+
+        file = self.file
+        if file is None or (self.build_id and file.build_id not in (b"", self.build_id)):
+            return self.core_info.symbols
+        return MovedPart(file.part, shift_of(file, self.image.text))
 
     @cached_property
     def names_variables(self) -> bool:
@@ -283,6 +295,8 @@ class Linux:
         """What names the kernel's build, out of its notes; empty if they are not to be found."""
         from vmdebug.symbols.file import build_id
 
+        if not self.names_variables:
+            return self.core_info.build_id
         start, stop = self.names.find("__start_notes"), self.names.find("__stop_notes")
         if start is None or stop is None or not 0 < stop.value - start.value <= MAX_NOTES:
             return b""

@@ -1,6 +1,6 @@
 """A Linux kernel's symbols as a part of the symbol table: decoded when they are asked for, never all at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,18 +18,19 @@ PADDING = "__pfx_"  # names the bytes in front of a function, 6.2 and later
 
 def preference(symbol: Symbol) -> tuple[bool, bool, tuple[bool, bool, bool, str]]:
     """Smaller is better: names of the linker's and the compiler's making come last."""
-    return symbol.name.startswith(PADDING), symbol.name.startswith("_"), symbol.rank
+    made = symbol.name.startswith(PADDING) or symbol.name.endswith("_text_start")
+    return made, symbol.name.startswith("_"), symbol.rank
 
 
 class KallsymsPart(Part):
     """The symbols of the kernel's image, out of its own table."""
 
-    def __init__(self, kallsyms: Kallsyms, start: int, told: Callable[[], Mapping[str, int]]) -> None:
-        """`told` gives the addresses of variables that another source names; it is asked for names not in the table."""
+    def __init__(self, kallsyms: Kallsyms, start: int, elsewhere: Callable[[], Part | None]) -> None:
+        """`elsewhere` gives the symbols of another source, for what the table does not name."""
         super().__init__("")
         self._kallsyms = kallsyms
         self._start = start
-        self._told = told
+        self._elsewhere = elsewhere
         self._found: dict[str, Symbol | None] = {}
 
     @cached_property
@@ -39,8 +40,8 @@ class KallsymsPart(Part):
     @cached_property
     def end(self) -> int:
         """`_end`: symbols above it name memory that was given back."""
-        numbers = self._kallsyms.numbers("_end")  # without it the table names functions only
-        return self._kallsyms.address(numbers[0] if numbers else len(self._kallsyms) - 1)
+        found = self.find("_end")  # without it the table names functions only
+        return found.value if found else self._kallsyms.address(len(self._kallsyms) - 1)
 
     def find(self, name: str) -> Symbol | None:
         """The symbol of that name; of several the first global one, or the first. Dcmds ask for the same ones again."""
@@ -53,16 +54,18 @@ class KallsymsPart(Part):
     def _find(self, name: str) -> Symbol | None:
         found = [self._symbol(number) for number in self._kallsyms.numbers(name)]
         if not found:
-            value = self._told().get(name)
-            return None if value is None else Symbol(name, value, 0, "OBJT", "GLOB")
+            others = self._elsewhere()
+            return others.find(name) if others else None
         return next((symbol for symbol in found if symbol.bind == "GLOB"), found[0])
 
     def below(self, address: int) -> Symbol | None:
         """The best name at or closest below an address of the image."""
         if not self._start <= address < self.end:
             return None
-        found = [self._symbol(number) for number in self._kallsyms.below(address)]
-        return min(found, key=preference, default=None)
+        symbols = [self._symbol(number) for number in self._kallsyms.below(address)]
+        found, others = min(symbols, key=preference, default=None), self._elsewhere()
+        other = others.below(address) if others else None
+        return other if other and (found is None or other.value > found.value) else found
 
     def _symbol(self, number: int) -> Symbol:
         table = self._kallsyms
