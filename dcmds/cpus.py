@@ -141,6 +141,10 @@ def cpuinfo(call: Call) -> Iterator[CpuRow]:
     priority level, the priority of its thread, whether a thread waits to run, the ticks since the last switch, the
     thread and its process.
 
+    Reads: cpu_t from cpu_list along cpu_next: cpu_t (cpu_id, cpu_flags, cpu_disp, cpu_base_spl, cpu_thread,
+    cpu_idle_thread, cpu_last_swtch, cpu_runrun, cpu_kprunrun), disp_t (disp_nrunnable, disp_npri, disp_q), dispq_t
+    (dq_first), kthread_t (t_pri, t_procp, t_intr, t_pil, t_bound_cpu, t_link), proc_t (p_user).
+
     Example:
         ::cpuinfo -v
     """

@@ -66,6 +66,10 @@ def evtchns(call: Call) -> Iterator[ChannelRow]:
     it, the cpu, and the function that serves it, all as the kernel's own tables say. Whether it is masked or pending
     stands in a page shared with the hypervisor, which a dump need not have.
 
+    Reads: irq_info_t (ii_type, ii_u2) from irq_info, evtchn_to_irq, mec_info_t (mi_irq), ipi_info, virq_info,
+    evtchn_cpus, struct autovec (av_vector, av_dip) from autovect, struct av_head (avh_link), struct shared_info
+    (evtchn_mask).
+
     Example:
         ::evtchns
     """

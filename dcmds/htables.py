@@ -66,6 +66,9 @@ def vatopfn(call: Call) -> Iterator[PageFrame]:
     Looks the address up in the hash in which the kernel keeps a record of every page table, in its own address space
     or in that of -a, and shows the entry of each level, the lowest first. The frame of a large page is its first.
 
+    Reads: struct as (a_hat), hat_t (hat_ht_hash, hat_num_hash), htable_t (ht_next, ht_vaddr, ht_level, ht_flags,
+    ht_pfn), struct hat_mmu_info (max_level, level_shift, ptes_per_table), the page tables.
+
     Example:
         fffffffffbc4b7f0::vatopfn
     """

@@ -99,6 +99,13 @@ def block(call: Call) -> Iterator[DiskRow]:
     The disks of the block layer; the time of a request is in seconds since boot. An address is that of a struct gendisk
     and shows that one.
 
+    Reads: struct class, struct subsys_private (klist_devices), struct klist_node (n_node, n_klist), struct
+    device_private (knode_class, device), struct device (type, parent, driver), struct block_device (bd_device, bd_disk,
+    bd_stats, bd_nr_sectors) or in older kernels struct hd_struct, struct gendisk (part0, queue, disk_name, major,
+    first_minor), struct disk_stats (ios), struct request_queue (nr_hw_queues, hctx_table or queue_hw_ctx), struct
+    blk_mq_hw_ctx (tags, queue_num), struct blk_mq_tags (nr_tags, rqs), struct request (state, tag, q, cmd_flags,
+    __sector, __data_len, start_time_ns).
+
     Example:
         ::block -v
     """

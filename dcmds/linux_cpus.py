@@ -71,6 +71,9 @@ def cpuinfo(call: Call) -> Iterator[CpuRow]:
     Each processor's run queue, what it runs, and whether it could be interrupted. An address selects one, by its
     number or its run queue.
 
+    Reads: per-CPU runqueues: struct rq (curr, idle, nr_running); struct task_struct (pid, comm), irq_cpustat_t
+    (__softirq_pending), struct pcpu_hot, the saved registers.
+
     Example:
         ::cpuinfo -v
     """

@@ -65,6 +65,10 @@ def vmmap(call: Call) -> Iterator[AreaRow]:
     Its areas as /proc/PID/maps has them. The process is named by its pid, in the current radix, or by the address of
     its task_struct.
 
+    Reads: struct task_struct (mm), struct mm_struct (mm_mt, brk, start_brk, start_stack), before 6.1 its mmap along
+    vm_next, struct vm_area_struct (vm_start, vm_end, vm_flags, vm_pgoff, vm_file, vm_ops, vm_private_data, anon_name),
+    struct file (f_path, f_inode), struct inode (i_sb, i_ino), struct super_block (s_dev).
+
     Example:
         1::vmmap
     """
@@ -137,6 +141,11 @@ def files(call: Call) -> Iterator[FileRow]:
 
     The process is named by its pid, in the current radix, or by the address of its task_struct.
 
+    Reads: struct task_struct (tasks, signal, thread_node), struct signal_struct (thread_head), struct task_struct
+    (files), struct files_struct (fdt), struct fdtable (max_fds, fd), struct file (f_path, f_inode, f_pos, f_flags),
+    struct dentry (d_parent, d_name, d_sb), struct mount (mnt, mnt_parent, mnt_mountpoint), struct inode (i_sb, i_mode,
+    i_ino), struct super_block (s_type), struct file_system_type (name).
+
     Example:
         1::files
     """
@@ -195,6 +204,10 @@ def mount(call: Call) -> Iterator[MountRow]:
     """print what is mounted
 
     In the mount namespace of the first process, or of the one named by its pid or the address of its task_struct.
+
+    Reads: struct task_struct (nsproxy), struct nsproxy (mnt_ns), struct mnt_namespace (list or since 6.8 mounts),
+    struct mount (mnt_list, mnt_node, mnt_id, mnt_devname, mnt, mnt_parent, mnt_mountpoint), struct super_block (s_type,
+    s_flags), struct file_system_type (name), struct dentry (d_parent, d_name).
 
     Example:
         ::mount

@@ -56,6 +56,9 @@ def grants(call: Call) -> Iterator[GrantRow]:
     of a paravirtualised domain: then the kernel's own notes tell which references are in use, and no more. An address
     is a reference and shows that one.
 
+    Reads: nr_grant_frames, gnttab_interface, gnttab_free_bitmap or in older kernels gnttab_list, and the frames of the
+    grant table as Xen specifies them, versions 1 and 2.
+
     Example:
         ::grants -a
     """

@@ -65,6 +65,9 @@ def interrupts(call: Call) -> Iterator[InterruptRow]:
     How often each came on every processor, what delivers it, what asked for it and what it calls. An address is the
     number of one.
 
+    Reads: struct irq_desc (action, irq_data, name, kstat_irqs) from irq_desc_tree or sparse_irqs, struct irqaction
+    (handler, thread_fn, name, next), struct irq_chip (name).
+
     Example:
         ::interrupts
     """

@@ -57,6 +57,10 @@ def dmesg(call: Call) -> Iterator[LogRow]:
 
     The messages that are still in its buffer, the oldest first, with seconds since boot.
 
+    Reads: struct printk_ringbuffer (desc_ring, text_data_ring), struct prb_desc (state_var, text_blk_lpos), struct
+    printk_info (seq, ts_nsec, text_len, level, facility, caller_id), from prb; before 5.10 the records between
+    log_first_idx and log_next_idx in log_buf.
+
     Example:
         ::dmesg -l err
     """

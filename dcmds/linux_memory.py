@@ -55,6 +55,10 @@ def memstat(call: Call) -> Iterator[UseRow]:
     What the memory that the kernel manages is used for, by the counters behind /proc/meminfo; what no counter tells is
     other kernel memory. Reserved memory was never given to the allocator: the kernel's image, descriptors of pages.
 
+    Reads: vm_zone_stat and vm_node_stat (before 4.8 vm_stat) as enum zone_stat_item and enum node_stat_item number
+    them, _totalram_pages or totalram_pages, pcpu_nr_populated, pcpu_nr_units, nr_vmalloc_pages; struct pglist_data
+    (node_zones, nr_zones), struct zone (present_pages, managed_pages).
+
     Example:
         ::memstat
     """

@@ -47,6 +47,9 @@ def modinfo(call: Call) -> Iterator[ModuleRow]:
 
     Every loaded module, the newest first, or the one whose struct module is at the address.
 
+    Reads: struct module (list, name, state, refcnt, mem or in older kernels core_layout), struct module_memory (base,
+    size), from modules.
+
     Example:
         ::modinfo
     """
@@ -91,6 +94,9 @@ class ObjectRow:
 )
 def objects(call: Call) -> Iterator[ObjectRow]:
     """print load objects information
+
+    Reads: struct module (list, name, mem or in older kernels core_layout), struct module_memory (base, size), from
+    modules.
 
     Example:
         ::objects

@@ -92,6 +92,11 @@ def net(call: Call) -> Iterator[NetRow]:
 
     The interfaces of all network namespaces. An address is that of a struct net_device and shows that one.
 
+    Reads: struct net (list, dev_base_head) from net_namespace_list, struct net_device (dev_list, name, ifindex, flags,
+    state, operstate, mtu, addr_len, dev_addr, ip_ptr, ip6_ptr, _tx, num_tx_queues, num_rx_queues), struct in_device
+    (ifa_list), struct in_ifaddr (ifa_local, ifa_prefixlen, ifa_next), struct inet6_dev (addr_list), struct inet6_ifaddr
+    (if_list, addr, prefix_len), struct netdev_queue (state, qdisc, trans_start).
+
     Example:
         ::net -v
     """

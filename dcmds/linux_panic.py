@@ -87,6 +87,9 @@ def panicinfo(call: Call) -> Iterator[PanicRow]:
     The processor, the thread and the words of a panic, or that there was none; the kernel's taints, how often it
     oopsed, and what its log says of panics, oopses and watchdogs.
 
+    Reads: the log, as ::dmesg; panic_cpu, crashing_cpu, die_counter, tainted_mask; struct task_struct (pid, comm,
+    stack), the saved registers.
+
     Example:
         ::panicinfo | ::findstack -v
     """

@@ -64,6 +64,9 @@ def runq(call: Call) -> Iterator[RunRow]:
     For each processor the thread that it runs, then those that wait for it, the most urgent class first, fair ones by
     virtual time. An address selects one processor, by its number or its run queue.
 
+    Reads: per-CPU runqueues: struct rq (curr, idle, nr_running, nr_switches, clock, dl, rt, cfs, scx), struct rt_rq
+    (active), struct cfs_rq (tasks_timeline, curr), struct task_struct (pid, comm, prio, sched_class, se).
+
     Example:
         ::runq
     """

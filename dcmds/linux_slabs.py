@@ -96,6 +96,11 @@ def slabs(call: Call) -> Iterator[CacheRow]:
     Every cache, or the one whose struct kmem_cache is at the address, or the one of that name. With -v its slabs, each
     with its objects; those that are free in the slab or kept by a processor count as free there.
 
+    Reads: struct kmem_cache (list, name, object_size, size, oo, refcount, offset, random, red_left_pad, cpu_slab, node)
+    from slab_caches, struct kmem_cache_node (partial, nr_slabs, total_objects), struct kmem_cache_cpu (slab, freelist),
+    struct slab (slab_list, slab_cache, objects, inuse, freelist), struct page of every frame; since 6.18 struct
+    slab_sheaf (objects, size), struct node_barn (sheaves_full), struct slub_percpu_sheaves (main, spare).
+
     Example:
         ::slabs -v task_struct
     """

@@ -108,6 +108,9 @@ def stacks(call: Call) -> Iterator[StackGroup]:
     thread, behind a pipe only the piped threads; into a pipe goes each thread. States are the letters of ps: R S D T t
     X Z P, I for an idle kernel thread.
 
+    Reads: struct task_struct (tasks, signal, thread_node, stack, thread.sp, on_cpu, ret_stack), struct signal_struct
+    (thread_head), struct inactive_task_frame (ret_addr, bp), the tables of ORC; with -m and -M struct module (list).
+
     Example:
         ::stacks -c do_wait
     """

@@ -65,6 +65,9 @@ def cpustack(call: Call) -> Iterator[StackFrame]:
     From the saved registers on, through interrupts and across stacks, by the kernel's own unwind data. A cpu that
     was in user mode has nothing on its kernel stack. ::help findstack says what a question mark means.
 
+    Reads: the saved registers, struct task_struct (stack, thread.sp, on_cpu, ret_stack), struct inactive_task_frame
+    (ret_addr, bp), the tables of ORC, per-CPU current_task.
+
     Example:
         ::cpustack -c 0
     """
@@ -95,6 +98,9 @@ def findstack(call: Call) -> Iterator[ThreadStack]:
     A line that begins with ? is a guess: a word of the stack behind which a call instruction stands. What finished
     calls left behind looks the same. They are shown with -s, and without it above a call that nothing leads on from.
 
+    Reads: struct task_struct (stack, thread.sp, on_cpu, ret_stack), struct inactive_task_frame (ret_addr, bp), the
+    tables of ORC.
+
     Example:
         1::pid2task | ::findstack -v
     """
@@ -121,6 +127,9 @@ def threadlist(call: Call) -> Iterator[ThreadStack]:
     """display threads and associated C stack traces
 
     Every thread, or the one at the address, and where its stack begins; with -v its calls, as by ::findstack.
+
+    Reads: struct task_struct (tasks, signal, thread_node, stack, thread.sp, on_cpu, ret_stack), struct signal_struct
+    (thread_head), struct inactive_task_frame (ret_addr, bp), the tables of ORC.
 
     Example:
         ::threadlist -v

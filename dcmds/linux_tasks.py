@@ -96,6 +96,9 @@ def ps(call: Call) -> Iterator[TaskRow]:
     The processes in the order of the kernel's list, the first idle task before them; with an address that one. State
     letters are those of ps: R S D T t X Z P, and I for an idle kernel thread.
 
+    Reads: struct task_struct (tasks, pid, tgid, real_parent, real_cred, __state, exit_state, flags, comm), struct cred
+    (uid); with -f struct mm_struct (pgd, arg_start, arg_end) and the process' own memory.
+
     Example:
         ::ps -f
     """
@@ -124,6 +127,9 @@ def pgrep(call: Call) -> Iterator[TaskRow]:
     """pattern match against all processes
 
     Those whose name matches the regular expression.
+
+    Reads: struct task_struct (tasks, pid, tgid, real_parent, real_cred, __state, exit_state, flags, comm), struct cred
+    (uid); with -f struct mm_struct (pgd, arg_start, arg_end) and the process' own memory.
 
     Example:
         ::pgrep worker
@@ -169,6 +175,9 @@ def ptree(call: Call) -> Iterator[Branch]:
 
     Every process under its parent; with an address its ancestors, itself and its descendants.
 
+    Reads: struct task_struct (tasks, pid, tgid, real_parent, real_cred, __state, exit_state, flags, comm), struct cred
+    (uid).
+
     Example:
         ::ptree
     """
@@ -213,6 +222,9 @@ def _below(children: dict[int, list[TaskRow]], roots: list[tuple[TaskRow, int]])
 def task(call: Call) -> Iterator[TaskRow]:
     """describe a task
 
+    Reads: struct task_struct (tasks, pid, tgid, real_parent, real_cred, __state, exit_state, flags, comm), struct cred
+    (uid), struct mm_struct (pgd, arg_start, arg_end) and the process' own memory.
+
     Example:
         ::walk task | ::task
     """
@@ -237,6 +249,9 @@ def pid2task(call: Call) -> Iterator[TaskAddress]:
     """convert PID to task_struct address
 
     The number is read in the current radix: write 0t for decimal.
+
+    Reads: struct task_struct (tasks, pid, tgid, real_parent, real_cred, __state, exit_state, flags, comm), struct cred
+    (uid); struct task_struct (signal, thread_node), struct signal_struct (thread_head).
 
     Example:
         1::pid2task | ::ps

@@ -65,6 +65,10 @@ def timers(call: Call) -> Iterator[TimerRow]:
     Those of the timer wheels, in jiffies, and high-resolution ones, in nanoseconds of their clock. An address is the
     number of a processor and shows only its own.
 
+    Reads: per-CPU timer_bases: struct timer_base (vectors), struct timer_list (entry, expires, function); per-CPU
+    hrtimer_bases: struct hrtimer_cpu_base (clock_base), struct hrtimer_clock_base (active), struct hrtimer (node,
+    function); jiffies.
+
     Example:
         ::timers -h
     """
@@ -124,6 +128,9 @@ def workqueues(call: Call) -> Iterator[QueueRow]:
 
     Each with how much of its work is under way, and how much is held back. See ::workers for who does it.
 
+    Reads: struct workqueue_struct (list, name, flags, pwqs, rescuer) from workqueues, struct pool_workqueue (pwqs_node,
+    nr_active, inactive_works), struct work_struct (entry, func); for what runs struct worker (current_work).
+
     Example:
         ::workqueues
     """
@@ -180,6 +187,9 @@ def workers(call: Call) -> Iterator[WorkerRow]:
     """print the workers of workqueues, and the work that waits for them
 
     By their pools: what each worker does, or did last, then the works of the pool that no worker has begun.
+
+    Reads: struct idr (idr_rt) at worker_pool_idr, struct worker_pool (id, cpu, workers, worklist), struct worker (node,
+    task, desc, current_work, current_func, last_func), struct task_struct (pid, comm).
 
     Example:
         ::workers

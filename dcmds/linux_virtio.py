@@ -69,6 +69,10 @@ def virtio(call: Call) -> Iterator[DeviceRow]:
     A device's own status register is not in memory; the status here is what the kernel notes of it. An address is that
     of a struct virtio_device and shows that one.
 
+    Reads: struct subsys_private (klist_devices), struct klist_node (n_node, n_klist) of virtio_bus, struct
+    device_private (knode_bus, device), struct virtio_device (dev, id, features, failed, config_enabled or
+    config_core_enabled, priv), struct device (driver, kobj), struct device_driver (name).
+
     Example:
         ::virtio -v
     """
@@ -187,6 +191,10 @@ def vring(call: Call) -> Iterator[QueueRow]:
 
     An address is that of a virtqueue, or of a virtio device for all of its queues. A queue is marked where it may not
     go on: it is broken, buffers came back that the guest has not looked at, the device was not told of new ones.
+
+    Reads: struct virtio_device (vqs, dev), struct virtqueue (list, name, index, num_free, vdev), struct vring_virtqueue
+    (split, last_used_idx, num_added, broken, packed_ring or layout), struct vring_virtqueue_split (vring,
+    avail_idx_shadow, desc_state), and the rings as the virtio specification lays them out.
 
     Example:
         ::walk virtio | ::vring

@@ -62,6 +62,9 @@ def evtchns(call: Call) -> Iterator[ChannelRow]:
     The channels that the kernel has bound, by port, with their bits in the interface that it uses (two levels, or
     FIFO); an address is a port and shows that one.
 
+    Reads: struct irq_info (evtchn, type, irq, cpu, u.virq, u.ipi), struct irq_desc (action), struct irqaction (handler,
+    thread_fn, name), the pages of events that the guest shares with Xen.
+
     Example:
         ::evtchns
     """

@@ -52,6 +52,10 @@ def xenbus(call: Call) -> Iterator[XenbusRow]:
     The halves of split drivers that the guest holds, with their states. An address is that of a struct xenbus_device
     and shows that one.
 
+    Reads: struct xen_bus_type (bus) at xenbus_frontend and xenbus_backend, struct subsys_private (klist_devices),
+    struct klist_node (n_node, n_klist), struct device_private (knode_bus, device), struct xenbus_device (dev,
+    devicetype, nodename, otherend, otherend_id, state), struct device (driver, kobj), struct device_driver (name).
+
     Example:
         ::xenbus
     """

@@ -56,6 +56,8 @@ def xenstore(call: Call) -> Iterator[StoreRow]:
     The requests and replies that the page shared with dom0 still holds, the oldest first; those that are marked were
     not read yet. A dump of an auto-translated domain lacks that page.
 
+    Reads: xen_store_interface, and the ring that it points to as Xen specifies it.
+
     Example:
         ::xenstore
     """
@@ -111,6 +113,8 @@ def xenconsole(call: Call) -> Iterator[ConsoleRow]:
 
     What the page shared with dom0 still holds of the guest's last output, 2048 bytes at most: it is there even where
     the kernel's log is lost. A dump of an auto-translated domain lacks that page.
+
+    Reads: struct xencons_info (list, intf) from xenconsoles, and the rings as Xen specifies them.
 
     Example:
         ::xenconsole

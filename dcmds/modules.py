@@ -56,6 +56,9 @@ def modinfo(call: Call) -> Iterator[ModuleInfo]:
 
     Every loaded module in load order, or the one whose modctl is at the address.
 
+    Reads: struct modctl (mod_next, mod_id, mod_mp, mod_linkage, mod_modname, mod_filename), struct module (text,
+    text_size), struct modlinkage (ml_rev, ml_linkage).
+
     Example:
         ::modinfo
     """
@@ -101,6 +104,9 @@ def modctl(call: Call) -> Iterator[ModctlRow]:
     """print modctl summary
 
     Every modctl, those of modules that are not loaded too, or the one at the address.
+
+    Reads: struct modctl (mod_next, mod_mp, mod_filename, mod_busy, mod_want, mod_prim, mod_loaded, mod_installed,
+    mod_loadflags, mod_ref).
 
     Example:
         ::modctl
@@ -157,6 +163,9 @@ def objects(call: Call) -> Iterator[ObjectRow]:
     """print load objects information
 
     The text of every loaded module in load order.
+
+    Reads: struct modctl (mod_next, mod_mp, mod_modname, mod_filename), struct module (text, text_size, data, data_size,
+    bss, bss_size).
 
     Example:
         ::objects

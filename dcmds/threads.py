@@ -94,6 +94,8 @@ def findstack(call: Call) -> Iterator[StackRow]:
     Where the stack of a thread that does not run begins, and its calls with their frame pointers. Where the saved stack
     pointer leads nowhere, every word of the stack is tried as a frame.
 
+    Reads: kthread_t (t_state, t_schedflag, t_stk, t_stkbase, t_pcb), the stack.
+
     Example:
         ffffff0001593c80::findstack -v
     """
@@ -177,6 +179,9 @@ def threadlist(call: Call) -> Iterator[ListedThread]:
 
     Every thread that is not free, or the one at the address: its process, its lwp, and what it is; with -v also where
     it goes on, and its stack.
+
+    Reads: kthread_t (t_next, t_state, t_procp, t_lwp, t_tid, t_taskq, t_startpc, t_pri, t_cid, t_wchan), taskq_t
+    (tq_name), proc_t (p_user); with -v the stack, as ::findstack.
 
     Example:
         ::threadlist -v

@@ -12,6 +12,8 @@ from fixtures.qcow2 import Shape, build
 from formats.opener import open_disk, open_image
 from tests.fakes import language
 from vmdebug.dcmd import columns
+from vmdebug.errors import DebuggerError
+from vmdebug.explain import told_of
 from vmdebug.guests import find_guest
 from vmdebug.guests.unknown import Unknown
 from vmdebug.session import Session
@@ -48,6 +50,12 @@ def each_dcmd():
 DCMDS = list(each_dcmd())
 
 
+READ = re.compile(r"\b((?:struct|union) \w+|\w+_t) \(([^)]*)\)")
+MEMBER = re.compile(r"(?<![\w.])[a-z_][\w.]*")
+PROSE = {"or", "in", "older", "kernels", "since"}
+TYPED = {"illumos": ("demo",), "linux": (LINUX, "linux-72.elf.core", "xen-pv.core")}
+
+
 def label(entry):
     return f"{entry.module}-{entry.name}"
 
@@ -63,6 +71,31 @@ def test_every_dcmd_is_explained(entry):
     assert [flag.letter for flag in entry.flags if not flag.help] == []
     if entry.row:
         assert [key for key, meaning in columns(entry.row) if not meaning] == []
+
+
+@pytest.mark.parametrize("entry", [entry for entry in DCMDS if entry.guests], ids=label)
+def test_every_dcmd_of_a_guest_says_what_it_reads(entry):
+    assert told_of(entry).reads, f"::help {entry.name} has no paragraph `Reads: ...`"
+
+
+def members(entry):
+    """The members that a dcmd says it reads, each with its type."""
+    for kind, names in READ.findall(told_of(entry).reads):
+        yield from ((kind, name) for name in MEMBER.findall(names) if name not in PROSE)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in DCMDS if entry.guests and list(members(entry))], ids=label)
+def test_what_a_dcmd_reads_is_in_the_types_of_a_kernel(entry, sittings):
+    kernels = [sittings(name).guest.objects for guest in entry.guests for name in TYPED[guest]]
+
+    assert [each for each in members(entry) if not any(has(objects, *each) for objects in kernels)] == []
+
+
+def has(objects, kind, member):
+    try:
+        return objects.offsetof(kind, member) >= 0
+    except DebuggerError:
+        return False
 
 
 class Sitting:
