@@ -8,6 +8,7 @@ import pytest
 from formats import open_image
 from tests.guests.reports import REPORTS, report, section
 from vmdebug.guests.linux import find
+from vmdebug.guests.linux.log import each_message
 from vmdebug.guests.linux.stacks import NoStack
 from vmdebug.guests.linux.tasks import each_task
 from vmdebug.targets.target import Target
@@ -98,3 +99,42 @@ def test_an_ended_thread_says_that_it_has_no_stack(case):
 
     with pytest.raises(NoStack, match=r"zeta_zombie.* has no stack to show: it has ended"):
         linux.stacks.of_task(zombie)
+
+
+@pytest.mark.parametrize(
+    ("image", "folder"), [("linux-mini.elf.core", "linux-mini"), ("linux-crash.kdump-d31-zlib", "linux-crash")]
+)
+def test_every_thread_has_the_calls_that_drgn_shows(image, folder, real, truth):
+    """drgn knows by DWARF which functions are part of others, and shows those too: ours are among its own, in order."""
+    linux = find(Target(open_image(real(image))))
+    text = (truth(folder) / "drgn.txt").read_text().partition("## stacks\n")[2]
+    said = {
+        int(part.split()[0]): re.findall(r"^#\d+ +([A-Za-z_]\w*)", part, re.M)
+        for part in re.split(r"^--- pid=", text.partition("\n## ")[0], flags=re.M)[1:]
+    }
+
+    differ, count = {}, 0
+    for task in (task for task in each_task(linux) if said.get(task.pid)):
+        calls = list(linux.stacks.of_task(task))
+        found = [placed(linux, call)[0].partition(".")[0].removesuffix("_after_hwframe") for call in calls]
+        rest = iter(said[task.pid])
+        count += 1
+        if not all(name in rest for name in found):
+            differ[task.pid] = found, said[task.pid]
+
+    assert differ == {}
+    assert count > 65
+
+
+def test_a_scan_of_the_thread_that_panicked_is_what_the_kernel_printed(real):
+    linux = find(Target(open_image(real("linux-crash.kdump-d31-zlib"))))
+    log = "\n".join(message.text for message in each_message(linux))
+    printed = re.findall(r"^ (\? )?(\S+)\+0x([0-9a-f]+)/0x", log.partition("Call Trace:")[2].partition("RIP:")[0], re.M)
+    crashed = next(task for task in each_task(linux) if task.comm == "omega_crasher")
+
+    calls = list(linux.stacks.of_task(crashed, scan=True))
+
+    found = [("" if linux.stacks.reliable(call) else "? ", *placed(linux, call)) for call in calls]
+    assert [name for _, name, _ in found[:2]] == ["delay_tsc", "panic"]
+    assert found[2:] == printed[2:]  # the kernel's own begins in panic, at another place
+    assert ("? ", "_printk", "68") in found

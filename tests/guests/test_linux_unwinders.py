@@ -223,3 +223,24 @@ def test_a_scan_shows_what_unwinding_found_without_a_mark(made):
     assert [line for line in scanned if "?" not in line] == plain
     assert [line for line in scanned if "?" in line] == [f"  {innermost + 8:016x} ? filler_7+0x12()"]
     assert scanned[2:] == sorted(scanned[2:])
+
+
+def test_stacks_are_chosen_by_modules_and_excluded(made):
+    guest, path = made("orc")
+    debug = vmdebug.open(path)
+    with_bpf = {guest.tasks[BPF_USER].address}
+
+    chosen = {each.addr for row in debug.rows("::stacks -m bpf") for each in row.threads}
+    others = {each.addr for row in debug.rows("::stacks -M bpf") for each in row.threads}
+
+    assert chosen == with_bpf
+    assert others == {task.address for task in (*guest.idle, *guest.tasks.values())} - with_bpf
+    assert {row.addr for row in debug.rows(f"::stacks -c bpf`{generated.PROGRAM}")} == with_bpf
+
+
+def test_a_cpu_in_a_program_has_an_empty_kernel_stack(tmp_path):
+    scene.build(Plan(pti=True)).guest.save(tmp_path / "core", format="elf-core")
+    debug = vmdebug.open(tmp_path / "core")
+
+    assert debug.run("::cpustack -c 0") == debug.run("::cpustack -s -c 0") == ""
+    assert debug.run("::cpustack -c 1").startswith("default_idle+0x12()")
