@@ -50,11 +50,10 @@ class Counters:
     @cached_property
     def values(self) -> Mapping[str, int]:
         """Every counter, in pages; a change that was not yet added elsewhere may make one negative: it is zero then."""
-        zone, node = self._items("zone_stat_item"), self._items("node_stat_item")
-        names = self._linux.names
-        if names.find("vm_zone_stat") is None:  # before 4.8
+        zone = self._items("zone_stat_item")
+        if self._linux.names.find("vm_zone_stat") is None:  # before 4.8
             return self._read("vm_stat", zone)
-        return self._read("vm_zone_stat", zone) | self._read("vm_node_stat", node)
+        return self._read("vm_zone_stat", zone) | self._read("vm_node_stat", self._items("node_stat_item"))
 
     def _items(self, name: str) -> Mapping[str, int]:
         items = self._linux.pages.enum(name)

@@ -91,7 +91,17 @@ class Module:
     @property
     def users(self) -> int:
         """How often it is used: its reference count without the one that it holds itself."""
-        return max(int(self.struct["refcnt.counter"]) - 1, 0)
+        if "refcnt" in self.struct:
+            return max(int(self.struct["refcnt.counter"]) - 1, 0)
+        return self._uses("incs") - self._uses("decs") if "refptr" in self.struct else 0
+
+    def _uses(self, member: str) -> int:
+        """Before 3.19 each processor counts by itself, what it took and what it gave back."""
+        per_cpu, counter = self._linux.per_cpu, int(self.struct["refptr"])
+        counters = (
+            self._linux.objects.at("struct module_ref", per_cpu.moved(counter, cpu))[member] for cpu in per_cpu.cpus
+        )
+        return sum(map(int, counters))
 
     def holds(self, address: int) -> bool:
         return any(area.holds(address) for area in self.areas)

@@ -119,6 +119,8 @@ class Pages:
     def head_of(self, pfn: int) -> int:
         """The first pfn of the compound page that a pfn belongs to; the pfn itself if it is none's tail."""
         page = self.page(pfn)
+        if "first_page" in page and "compound_head" not in page:  # before 4.4 a flag tells a tail
+            return (self.pfn_of(int(page["first_page"])) or pfn) if "tail" in self.flags(pfn)[1] else pfn
         value = int(page["compound_info" if "compound_info" in page else "compound_head"])
         if not value & 1:
             return pfn
