@@ -334,7 +334,7 @@ class SourceFile:
     number: int
 
 
-@dcmd("$f", row=SourceFile, text=Text("{number}\t{name}"))
+@dcmd(("$f", "files"), row=SourceFile, text=Text("{number}\t{name}"))
 def source_files(call: Call) -> Iterator[SourceFile]:
     """print listing of source files
 

@@ -60,6 +60,7 @@ def debug():
         ("::nm -D", ""),
         ("::nm -P", ""),
         ("$f", "0       cbe.c\n"),
+        ("::files", "0       cbe.c\n"),
         ("$e", "cpus(fffffffffbc4b7f0): 201\n"),
     ],
 )

@@ -12,7 +12,8 @@ events      event channels        htables     translation by the kernel's own re
 hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
-log         the system log        configuration   /etc/system, scheduling classes, zones        clock   the time of day
+log         the system log                           files       open files        clock   the time of day
+configuration   /etc/system, scheduling classes, zones
 frames      machine frames and the kernel's own numbers
 types       where the type data is
 whatis      what an address belongs to        dmods    which modules mdb knows

@@ -1,0 +1,68 @@
+"""Sections D.2 and L: ::pfiles ::fd, the walker file."""
+
+import pytest
+
+from vmdebug.errors import DebuggerError
+
+
+@pytest.fixture
+def bash(illumos):
+    """The address of bash's proc_t."""
+    return int(next(each["address"] for each in illumos().truth["processes"] if each["command"] == "bash"), 16)
+
+
+@pytest.fixture
+def rows(illumos, bash):
+    return illumos().rows(f"{bash:x}::pfiles")
+
+
+def test_lists_open_files(illumos, bash, rows):
+    assert illumos().text(f"{bash:x}::pfiles") == [
+        "FD   TYPE            VNODE INFO",
+        f"   0  CHR {rows[0].addr:016x} /devices/pseudo/mm@0:null",
+        f"   1  CHR {rows[0].addr:016x} /devices/pseudo/mm@0:null",
+        f"   2  REG {rows[2].addr:016x} /var/log/bash.403",
+        f"   4 FIFO {rows[3].addr:016x} ",
+    ]
+    assert [(row.fd, row.path) for row in rows][-1] == (4, None)
+
+
+def test_finds_the_file_of_a_descriptor(illumos, bash, rows):
+    debug = illumos()
+
+    assert debug.text(f"{bash:x}::fd 2") == [f"{rows[2].file:x}"]
+    assert debug.text(f"{bash:x}::fd 2 | ::print file_t f_vnode | ::vnode2path") == ["/var/log/bash.403"]
+    assert [row.address for row in debug.rows(f"{bash:x}::walk file")] == [row.file for row in rows]
+
+
+@pytest.mark.parametrize("number", ["3", "0t10", "1000"])
+def test_says_that_a_descriptor_is_not_open(illumos, bash, number):
+    with pytest.raises(DebuggerError, match=f"process {bash:x} has no file descriptor"):
+        illumos().rows(f"{bash:x}::fd {number}")
+
+
+def test_takes_one_descriptor(illumos, bash):
+    assert any("Usage: address::fd fd" in line for line in illumos().errors(f"{bash:x}::fd"))
+
+
+def test_a_process_without_files_has_none(illumos):
+    assert illumos().rows("p0::pfiles") == []
+
+
+KINDS = ("NON", "REG", "DIR", "BLK", "CHR", "LNK", "FIFO", "DOOR", "PROC", "SOCK", "PORT", "BAD", "12")
+
+
+@pytest.mark.parametrize("kind", [*enumerate(KINDS)])
+def test_names_what_a_vnode_is(illumos, bash, rows, kind):
+    number, name = kind
+    place = rows[2].addr + illumos().guest.objects.offsetof("vnode_t", "v_type")
+
+    assert illumos({place: bytes([number])}).rows(f"{bash:x}::pfiles")[2].type == name
+
+
+def test_reports_a_file_that_cannot_be_read(illumos, bash, rows, word):
+    place = rows[2].file + illumos().guest.objects.offsetof("file_t", "f_vnode")
+    debug = illumos({place: word(0x10)})
+
+    assert [row.fd for row in debug.rows(f"{bash:x}::pfiles")] == [0, 1, 4]
+    assert debug.errors(f"{bash:x}::pfiles")[0].startswith("vmdebug: failed to read the file of descriptor 2: ")
