@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vmdebug.targets.tables import Column
 
-STEP = 1 << 14  # runs or pages that are looked up at once
+STEP = 1 << 15  # runs or pages that are looked up at once
 MANY_TIMES = 16  # kernels map a page two or three times over, and share the tables where they map one more often
 ALWAYS = 1 << 16  # pages that may be mapped however small the image is
 
@@ -146,7 +146,11 @@ def _each_item(counts: "Column") -> "Iterator[tuple[Column, Column]]":
     import numpy as np
 
     ends = np.cumsum(counts)
-    for begin in range(0, int(ends[-1]) if len(ends) else 0, STEP):
-        items = np.arange(begin, min(begin + STEP, int(ends[-1])))
-        which = np.searchsorted(ends, items, "right")
+    total = int(ends[-1]) if len(ends) else 0
+    for begin in range(0, total, STEP):
+        items = np.arange(begin, min(begin + STEP, total))
+        if total <= STEP:
+            which = np.repeat(np.arange(len(counts)), counts)
+        else:
+            which = np.searchsorted(ends, items, "right")
         yield which, items - (ends - counts)[which]

@@ -77,8 +77,12 @@ class PageReader:
         places = image.places(frames) if self._physical else image.places_of_gfns(frames)
         if places is None:
             places = np.full(len(frames), -1)
-        kinds = np.where(zero, ZERO, np.where(places < 0, ELSEWHERE, STORED))
-        at = np.choose(kinds, (places, vpns << PAGE_SHIFT, frames << PAGE_SHIFT))
+        missing = places < 0
+        kinds = np.where(missing, ELSEWHERE, STORED)
+        at = np.where(missing, frames << PAGE_SHIFT, places) if missing.any() else places
+        if zero.any():
+            kinds[zero] = ZERO
+            at = np.where(zero, vpns << PAGE_SHIFT, at)
         seams = (np.diff(vpns) != 1) | (np.diff(at) != PAGE_SIZE) | (np.diff(kinds) != 0)
         starts = np.append(0, np.flatnonzero(seams) + 1)
         return Stretches(kinds[starts], vpns[starts], at[starts], np.diff(starts, append=len(vpns)))
@@ -144,6 +148,7 @@ def gathered(parts: Iterable[Piece]) -> Iterator[Piece]:
             yield Piece(start, _taken(held))
         if size >= SHORT:
             yield part
+            del part
             continue
         if not held:
             start = part.address

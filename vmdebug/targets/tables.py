@@ -127,12 +127,14 @@ class Tables:
         """What some entries of a table of the last level but one map of a range."""
         import numpy as np
 
-        shift = self._mode.shifts[-2]
-        found = [self._large([entry for entry in entries if entry[1] & paging.LARGE], shift)]
-        found.append(self._small([entry for entry in entries if not entry[1] & paging.LARGE], start, end))
-        runs = Runs(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
-        order = np.argsort(runs.vpns, kind="stable")
-        return Runs(*(column[order] for column in runs)).within(start >> PAGE_SHIFT, end >> PAGE_SHIFT).joined()
+        large = [entry for entry in entries if entry[1] & paging.LARGE]
+        runs = self._small([entry for entry in entries if not entry[1] & paging.LARGE], start, end)
+        if large:
+            columns = zip(runs, self._large(large, self._mode.shifts[-2]), strict=True)
+            runs = Runs(*map(np.concatenate, columns))
+            order = np.argsort(runs.vpns)
+            runs = Runs(*(column[order] for column in runs))
+        return runs.within(start >> PAGE_SHIFT, end >> PAGE_SHIFT).joined()
 
     def _large(self, entries: list[tuple[int, int]], shift: int) -> Runs:
         """The large pages that entries map."""
@@ -161,4 +163,4 @@ class Tables:
         width = self._mode.widths[-1]
         vpns = np.array(bases, np.int64)[places >> width] + (places & (1 << width) - 1)
         gfns = (content[places] & paging.FRAME) >> PAGE_SHIFT
-        return Runs(vpns, gfns, np.ones(len(places), np.int64)).joined()
+        return Runs(vpns, gfns, np.ones(len(places), np.int64))
