@@ -17,6 +17,7 @@ settings          what -o and ::set change
 aliases           names that $< knows without a file
 pipeline          stages: what runs, with which dot, and what flows on
 show, state       names and numbers as text; what a session knows between two commands
+demangle          names of C++ and Rust
 wording           how errors are told
 
 Stands on vmdebug.render, vmdebug.dcmd and below.

@@ -49,6 +49,8 @@ class Settings:
     height: int = 24
     macro_path: str = "."  # folders, separated by colons
     module_path: str = ""
+    demangling: bool = False  # names of C++ and Rust are shown as they were written
+    demangle_flags: int = 2  # which parts of them, as $g numbers them
     disassembler: str = ""  # empty: the one that fits the target
 
     def set_words(self, words: str, on: bool = True) -> None:

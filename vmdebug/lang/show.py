@@ -37,9 +37,18 @@ class SessionShow:
         if found is None:
             return ""
         symbol, private = found
-        name = f"{symbol.module}`{symbol.name}" if private and symbol.module else symbol.name
+        name = self.name(symbol.name)
+        name = f"{symbol.module}`{name}" if private and symbol.module else name
         offset = address - symbol.value
         return f"{name}+{show_number(offset, self._settings.radix, prefix=True)}" if offset else name
+
+    def name(self, name: str) -> str:
+        """A symbol's name as the user wants to read it."""
+        if not self._settings.demangling:
+            return name
+        from vmdebug.lang.demangle import readable
+
+        return readable(name, self._settings.demangle_flags)
 
     def number(self, value: int, *, signed: bool = False, prefix: bool = False) -> str:
         return show_number(_signed(value) if signed else value, self._settings.radix, prefix)
