@@ -1,4 +1,4 @@
-"""Physical memory and allocator caches as illumos lists them: ::memseg_list ::memlist ::kmem_cache, their walkers."""
+"""Physical memory as illumos lists it: ::memseg_list ::memlist, the walkers memseg and memlist."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ from formats.frames import Pfn, Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.guests.illumos.kernel import illumos
-from vmdebug.guests.illumos.memory import each_cache, each_memseg, each_range, read_range
+from vmdebug.guests.illumos.memory import each_memseg, each_range, read_range
 
 GUESTS = ("illumos",)
 LISTS = {"i": "phys_install", "a": "phys_avail", "v": "virt_avail"}
@@ -22,12 +22,6 @@ def walk_memseg(call: Call) -> Iterator[int]:
 def walk_memlist(call: Call) -> Iterator[int]:
     """walk a memlist from one of its nodes"""
     return each_range(illumos(call.guest), call.address or 0)
-
-
-@walker("kmem_cache", guests=GUESTS)
-def walk_kmem_cache(call: Call) -> Iterator[int]:
-    """walk the caches of the kernel's allocator"""
-    return each_cache(illumos(call.guest))
 
 
 @dataclass(frozen=True)
@@ -132,56 +126,3 @@ def memlist(call: Call) -> Iterator[RangeRow]:
         for address in each_range(guest, guest.variable(name)):
             found = read_range(guest, address)
             yield RangeRow(Vaddr(address), Hex(found.base), Hex(found.size), name if len(wanted) > 1 else None)
-
-
-@dataclass(frozen=True)
-class CacheRow:
-    """A cache of the kernel's allocator.
-
-    addr: its kmem_cache_t
-    name: what it is called
-    flags: how it works: what it audits, checks and leaves out
-    cflags: how its creator wanted it
-    bufsize: the bytes of a buffer
-    buftotal: how many buffers it has
-    """
-
-    addr: Vaddr
-    name: str
-    flags: Hex
-    cflags: Hex
-    bufsize: int
-    buftotal: int
-
-
-CACHE = Text(
-    "{addr:<16x} {name:<25} {flags:04x} {cflags:06x} {bufsize:>8} {buftotal:>8}",
-    head=f"{'ADDR':<16} {'NAME':<25} {'FLAG':>4} {'CFLAG':>6} {'BUFSIZE':>8} {'BUFTOTL':>8}",
-)
-
-
-@dcmd(
-    "kmem_cache",
-    address="optional",
-    flags=(Flag("n", "only caches whose name holds this", "text", "name"),),
-    text=CACHE,
-    row=CacheRow,
-    guests=GUESTS,
-)
-def kmem_cache(call: Call) -> Iterator[CacheRow]:
-    """print kernel memory caches
-
-    Every cache, or the one at the address.
-
-    Reads: kmem_cache_t from kmem_caches, in older kernels from kmem_null_cache.
-
-    Example:
-        ::kmem_cache -n alloc
-    """
-    guest = illumos(call.guest)
-    for address in each_cache(guest) if call.address is None else [call.address]:
-        found = guest.objects.at("kmem_cache_t", address)
-        name = found["cache_name"].string()
-        if call.flags.get("n", "") in name:
-            flags, created = Hex(found["cache_flags"]), Hex(found["cache_cflags"])
-            yield CacheRow(Vaddr(address), name, flags, created, found["cache_bufsize"], found["cache_buftotal"])

@@ -1,4 +1,4 @@
-"""Task queues of illumos: ::taskq ::taskq_entry, the walker taskq_entry."""
+"""Task queues of illumos: ::taskq ::taskq_entry, the walkers taskq_thread and taskq_entry."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, Text, dcmd, walker
 from vmdebug.guests.illumos.kernel import illumos
-from vmdebug.guests.illumos.taskqs import each_entry, each_taskq, read_task, read_taskq
+from vmdebug.guests.illumos.taskqs import each_entry, each_taskq, each_worker, read_task, read_taskq
 
 GUESTS = ("illumos",)
 QUEUED = "Q'ED"
@@ -81,6 +81,12 @@ def taskq(call: Call) -> Iterator[TaskqRow]:
                 most=found.most,
                 instance=found.instance,
             )
+
+
+@walker("taskq_thread", start="required", guests=GUESTS)
+def walk_taskq_thread(call: Call) -> Iterator[int]:
+    """walk the threads that work for a taskq"""
+    return each_worker(illumos(call.guest), call.address or 0)
 
 
 @walker("taskq_entry", start="required", guests=GUESTS)

@@ -139,6 +139,14 @@ def test_walks_the_tasks_of_a_queue(busy):
     ]
 
 
+def test_walks_the_threads_of_a_queue(illumos):
+    debug = illumos()
+
+    for row in debug.rows("::taskq"):
+        (worker,) = debug.rows(f"{row.addr:x}::walk taskq_thread")
+        assert debug.guest.objects.at("kthread_t", worker.address).t_taskq == row.addr
+
+
 def test_tells_the_path_of_a_vnode(illumos, place, word):
     exec_ = 0xFFFF_FFFE_C0D1_6500
 

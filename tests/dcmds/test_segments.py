@@ -144,6 +144,32 @@ def test_lists_caches(illumos):
     assert [row.name for row in debug.rows(f"{addresses[3]:x}::kmem_cache")] == ["thread_cache"]
 
 
+def test_lists_arenas_below_those_that_they_take_memory_from(illumos):
+    debug = illumos()
+    addresses = [row.address for row in debug.rows("::walk vmem")]
+
+    assert debug.text("::vmem") == [
+        "ADDR             NAME                        INUSE        TOTAL   SUCCEED  FAIL",
+        f"{addresses[0]:x} ctf                             0            0         0     0",
+        f"{addresses[1]:x} heap                      1191936   1040187392      4711     0",
+        f"{addresses[2]:x}   vmem_metadata            196608       262144        48     0",
+        f"{addresses[3]:x}     vmem_seg               192512       192512        47     0",
+        f"{addresses[4]:x}   kmem_default             528384       528384       129     2",
+        f"{addresses[5]:x} taskq_id_arena                  6   2147483647         6     0",
+    ]
+    assert debug.text(f"{addresses[3]:x}::vmem")[1].split()[1] == "vmem_seg"
+
+
+def test_arenas_that_take_memory_from_each_other_come_last(illumos, word):
+    debug = illumos()
+    heap, metadata = (row.address for row in debug.rows("::walk vmem")[1:3])
+    link = debug.guest.objects.offsetof("vmem_t", "vm_source")
+
+    rows = illumos({heap + link: word(metadata)}).rows("::vmem")
+
+    assert [row.name for row in rows] == ["ctf", "taskq_id_arena", "heap", "vmem_metadata", "vmem_seg", "kmem_default"]
+
+
 @pytest.mark.parametrize("command", ["::seg", "::walk seg", "::walk memlist"])
 def test_needs_an_address(illumos, command):
     assert illumos().errors(command)

@@ -24,7 +24,7 @@ class NoSuchFile(DebuggerError):
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A file of a process: its descriptor and file_t; of its vnode the address, the kind, and the path if it has one."""
+    """A file of a process: its descriptor and file_t; of its vnode the address, the kind, and the path if known."""
 
     number: int
     address: int

@@ -1,6 +1,6 @@
-"""Memory as the kernel lists it: segments of address spaces, physical memory, caches of the allocator.
+"""Memory as the kernel lists it: segments of address spaces, physical memory, the allocators' caches and arenas.
 
-Specified in: vm/seg.h, vm/page.h, sys/memlist.h, sys/kmem_impl.h of illumos.
+Specified in: vm/seg.h, vm/page.h, sys/memlist.h, sys/kmem_impl.h, sys/vmem_impl.h of illumos.
 """
 
 from collections.abc import Iterator
@@ -63,6 +63,46 @@ def each_cache(guest: "Illumos") -> Iterator[int]:
     head = guest.symbol("kmem_null_cache").value
     follow = guest.follow("kmem_cache_t", "cache_next")
     yield from (cache for cache in each_link(follow, head, MAX_CACHES) if cache != head)
+
+
+@dataclass(frozen=True)
+class Arena:
+    """An arena of the allocator of address ranges: `depth` counts the arenas that it takes its memory through."""
+
+    address: int
+    name: str
+    depth: int
+    used: int
+    total: int
+    allocations: int
+    failures: int
+
+
+def each_arena(guest: "Illumos") -> Iterator[tuple[int, int]]:
+    """Every arena with its depth: each before those that take their memory from it.
+
+    Those that take memory from each other, which only damage can make, come last.
+    """
+    follow, source = guest.follow("vmem_t", "vm_next"), guest.follow("vmem_t", "vm_source")
+    arenas = dict.fromkeys(each_link(follow, guest.variable("vmem_list"), MAX_CACHES))
+    below: dict[int, list[int]] = {}
+    for arena in arenas:
+        above = source(arena)
+        below.setdefault(above if above in arenas else 0, []).append(arena)
+    pending = [(arena, 0) for arena in reversed(below.get(0, []))]
+    while pending:
+        arena, depth = pending.pop()
+        del arenas[arena]
+        yield arena, depth
+        pending.extend((each, depth + 1) for each in reversed(below.get(arena, [])))
+    yield from ((arena, 0) for arena in arenas)
+
+
+def read_arena(guest: "Illumos", address: int, depth: int) -> Arena:
+    found = guest.objects.at("vmem_t", address)
+    names = ("vk_mem_inuse", "vk_mem_total", "vk_alloc", "vk_fail")
+    counts = (int(found[f"vm_kstat.{name}.value.ui64"]) for name in names)
+    return Arena(address, found["vm_name"].string(), depth, *counts)
 
 
 def find_symbol(guest: "Illumos", address: int) -> str | None:

@@ -43,14 +43,26 @@ class Task:
 def each_taskq(guest: "Illumos") -> Iterator[int]:
     """The task queues that threads work for, each once, in the order of the threads."""
     seen: set[int] = set()
+    for _, queue in _each_pair(guest):
+        if queue not in seen:
+            seen.add(queue)
+            yield queue
+
+
+def each_worker(guest: "Illumos", queue: int) -> Iterator[int]:
+    """The threads that work for a task queue."""
+    return (thread for thread, each in _each_pair(guest) if each == queue)
+
+
+def _each_pair(guest: "Illumos") -> Iterator[tuple[int, int]]:
+    """The threads that work for a task queue, each with that."""
     for thread in each_thread(guest):
         try:
             queue = int(guest.objects.at("kthread_t", thread)["t_taskq"])
         except ReadFailed:
             continue
-        if queue and queue not in seen:
-            seen.add(queue)
-            yield queue
+        if queue:
+            yield thread, queue
 
 
 def read_taskq(guest: "Illumos", address: int) -> Taskq:
