@@ -23,6 +23,7 @@ html_theme = "furo"
 html_title = f"vmdebug {version}"
 html_show_copyright = False
 highlight_language = "none"
+smartquotes = False  # -- is typed
 suppress_warnings = ["misc.highlighting_failure"]  # a block of JSON begins with the command that gave it
 myst_heading_anchors = 3
 ELSEWHERE = re.compile(r"""<(?:link|script|img|iframe)\b[^>]*\b(?:href|src)=["'](?:https?:)?//[^>]*>""")
