@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vmdebug.declarations import declaration
 from vmdebug.errors import DebuggerError
+from vmdebug.symbols.table import Symbol
 from vmdebug.types.dwarf import DwarfTypes
 from vmdebug.types.dwarf_forms import DwarfError
 from vmdebug.types.dwarf_search import Sections
@@ -17,7 +18,7 @@ from vmdebug.types.model import Aggregate, Forward
 
 UNIT, BASE, STRUCT, MEMBER, POINTER = 0x11, 0x24, 0x13, 0x0D, 0x0F
 SIBLING, NAME, SIZE, ENCODING, LOCATION, TYPE, BIT_SIZE, BIT_OFFSET = 0x01, 0x03, 0x0B, 0x3E, 0x38, 0x49, 0x0D, 0x0C
-DECLARATION, STRINGS_AT = 0x3C, 0x72
+DECLARATION, STRINGS_AT, ADDRESSES_AT, PLACE, VARIABLE, EXPR = 0x3C, 0x72, 0x73, 0x02, 0x34, 0x18
 DATA1, STRP, STRX1, REF4, SEC, FLAG, BLOCK1, INLINE, ALT = 0x0B, 0x0E, 0x25, 0x13, 0x17, 0x19, 0x0A, 0x08, 0x1F21
 
 
@@ -116,6 +117,23 @@ def test_a_number_of_a_string_that_is_not_there_names_nothing():
 
     assert not types.knows("struct thing")
     assert [found.name for found in types.each()] == [""]
+
+
+def test_variables_of_one_name_are_told_by_numbers_of_addresses():
+    unit = Unit()
+    unit.add(UNIT, (ADDRESSES_AT, SEC, word(8)), children=True)
+    kinds = [unit.add(BASE, (NAME, INLINE, name), (SIZE, DATA1, b"\4")) for name in (b"a\0", b"b\0")]
+    for number, kind in enumerate(kinds):
+        at = (PLACE, EXPR, b"\2\xa1" + word(number, 1))
+        unit.add(VARIABLE, (NAME, INLINE, b"same\0"), (TYPE, REF4, word(kind)), at)
+    unit.end()
+    places = 0xFFFF_FFFF_8100_1000, 0xFFFF_FFFF_8100_2000
+    table = struct.pack("<IHBBQQ", 20, 5, 8, 0, *places)
+    types = DwarfTypes("file", unit.sections(addr=table), shift=0x1000)
+
+    found = [types.type_of_symbol(Symbol("same", place + 0x1000, 4)).name for place in (*places, 0x5000)]
+
+    assert found == ["a", "b", "a"]
 
 
 def old_bits():

@@ -11,7 +11,7 @@ from vmdebug.symbols.table import Part, Symbol
 
 __all__ = ["BadSymbolFile", "MovedPart", "SymbolFile"]
 
-DWARF = ("info", "abbrev", "types", "str", "line_str", "str_offsets")
+DWARF = ("info", "abbrev", "types", "str", "line_str", "str_offsets", "addr")
 ENTRY_32 = struct.Struct("<IIIBBH")  # name, value, size, info, other, section
 NOTE = struct.Struct("<III")
 BUILD_ID = 3  # NT_GNU_BUILD_ID

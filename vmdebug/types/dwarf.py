@@ -5,13 +5,14 @@ dwarf_search finds entries, dwarf_units reads them, dwarf_records makes types of
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import TypeVar
 
 from vmdebug.types import dwarf_forms as forms
 from vmdebug.types.dwarf_forms import Damage
 from vmdebug.types.dwarf_records import TAG_WORDS, Maker, damaged
 from vmdebug.types.dwarf_search import Progress, Search, Sections
-from vmdebug.types.dwarf_units import SKELETON
+from vmdebug.types.dwarf_units import SKELETON, Entry
 from vmdebug.types.errors import UnknownType
 from vmdebug.types.model import Aggregate, Forward, Function, Type
 from vmdebug.types.source import KernelSymbol, TypeSource
@@ -131,16 +132,25 @@ class DwarfTypes(TypeSource):
         return None if isinstance(found, Forward) else found
 
     def _variable(self, symbol: KernelSymbol) -> Type | None:
-        """The type of what lies at the symbol's address, else of what is declared by its name."""
+        """The type of what lies at the symbol's address, else of what is defined or declared by its name."""
         address = symbol.value - self._shift
         if 0 <= address < 1 << 8 * self.pointer:
             entry = self._search.variable_at(address, self.pointer)
             if entry and (found := self._maker.variable(entry)):
                 return found
-        named = self._search.each_named
-        wanted = symbol.name, (forms.VARIABLE,)
-        entry = next(named(*wanted), None) or next(named(*wanted, declared=True), None)
+        entry = self._variable_named(symbol.name, address)
         return self._maker.variable(entry) if entry else None
+
+    def _variable_named(self, name: str, address: int) -> Entry | None:
+        """The variable of that name that lies at the address, else the first, else a declaration of it."""
+        tags = (forms.VARIABLE,)
+        defined = list(islice(self._search.each_named(name, tags), MAX_ALTERNATIVES))
+        there = (each for each in defined if self._search.address_of(each) == address)
+        return (
+            next(there, None)
+            or next(iter(defined), None)
+            or next(self._search.each_named(name, tags, declared=True), None)
+        )
 
     def _sound(self, ask: Callable[[], Found]) -> Found:
         try:

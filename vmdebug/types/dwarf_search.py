@@ -13,13 +13,13 @@ from itertools import chain
 
 from formats.lazy import dataclass
 from vmdebug.types import dwarf_forms as forms
-from vmdebug.types.dwarf_forms import Data, Value, string_at
+from vmdebug.types.dwarf_forms import Data, Value, string_at, uleb
 from vmdebug.types.dwarf_units import Abbreviation, Entry, Table, Unit, Units
 
 CHUNK = 4 << 20  # units are searched in groups of about so many bytes
 FEW = 4  # patterns; for more of them all words are looked at at once
 MAX_CANDIDATES = 1 << 20  # places that are looked at for one name
-OP_ADDR = b"\x03"
+OP_ADDR, OP_ADDRX = b"\x03", b"\xa1"
 
 Progress = Callable[[str, int, int], None]
 
@@ -34,6 +34,7 @@ class Sections:
     str: Data = b""
     line_str: Data = b""
     str_offsets: Data = b""
+    addr: Data = b""
 
 
 class Search:
@@ -78,6 +79,22 @@ class Search:
                 if found and found.tag == forms.VARIABLE and found.value(forms.LOCATION) == location:
                     return found
         return None
+
+    def address_of(self, entry: Entry) -> int | None:
+        """Where a variable lies; None where that is not one address."""
+        said, size = entry.value(forms.LOCATION), entry.unit.sizes.address
+        if not isinstance(said, bytes):
+            return None
+        if said[:1] == OP_ADDR and len(said) == 1 + size:
+            return int.from_bytes(said[1:], "little")
+        if said[:1] != OP_ADDRX:
+            return None
+        number, end = uleb(said, 1)
+        root = self.units.root(entry.unit)
+        base = root.integer(forms.ADDR_BASE) if root else None
+        at = (base or 0) + number * size
+        word = bytes(self.sections.addr[at : at + size])
+        return int.from_bytes(word, "little") if end == len(said) and len(word) == size else None
 
     def each_top(self, tags: Collection[int]) -> Iterator[Entry]:
         """The definitions right below the units that have one of the tags and a name; of each name at least one."""
