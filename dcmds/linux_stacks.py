@@ -95,8 +95,9 @@ def findstack(call: Call) -> Iterator[ThreadStack]:
     leads from one to the next, frame pointers where there is none. Functions that the compiler made part of others are
     not shown.
 
-    A line that begins with ? is a guess: a word of the stack behind which a call instruction stands. What finished
-    calls left behind looks the same. They are shown with -s, and without it above a call that nothing leads on from.
+    A call marked ? is a guess: a word of the stack that is the address right behind a call instruction. What finished
+    calls left on the stack looks the same. Guesses are shown with -s, and without it where nothing leads on from the
+    last call that was found.
 
     Reads: struct task_struct (stack, thread.sp, on_cpu, ret_stack), struct inactive_task_frame (ret_addr, bp), the
     tables of ORC.

@@ -18,6 +18,7 @@ from vmdebug.guests.linux.tasks import each_task
 from vmdebug.targets.target import Target
 
 PLANS = {
+    "frame pointers": Plan(memory=8 << 20, unwinder="frame pointers"),
     "ring": Plan(memory=8 << 20),
     "buffer": Plan(memory=8 << 20, kallsyms="4.20", orc=1, ring=False, pti=True),
 }
@@ -48,7 +49,7 @@ def test_every_mutant_ends_in_answers_or_refusals(name, edits):
         linux = find(Target(open_source(BufferSource("mutant", bytes(data)))))
     except (DebuggerError, ImageError):
         return
-    for ask in (asked_of_tasks, asked_of_the_log, asked_of_modules):
+    for ask in (asked_of_tasks, asked_of_stacks, asked_of_the_log, asked_of_modules):
         with contextlib.suppress(DebuggerError, ImageError):
             ask(linux)
 
@@ -59,6 +60,18 @@ def asked_of_tasks(linux):
         with contextlib.suppress(DebuggerError, ImageError):
             assert len(task.state) == 1
             assert len([linux.symbols.nearest(call.inside) for call in linux.stacks.of_task(task)]) < 250 + 2 * 2048
+
+
+def asked_of_stacks(linux):
+    for vcpu in linux.target.image.vcpus:
+        with contextlib.suppress(DebuggerError, ImageError):
+            assert len(list(linux.stacks.of_vcpu(vcpu, scan=True))) < 250 + 2 * 2048
+    for number, task in enumerate(each_task(linux)):
+        assert number < MAX_TASKS
+        with contextlib.suppress(DebuggerError, ImageError):
+            calls = list(linux.stacks.of_task(task, scan=True))
+            assert sum(call.how != "scan" for call in calls) <= 201
+    assert len(linux.generated.parts) <= 2
 
 
 def asked_of_the_log(linux):
