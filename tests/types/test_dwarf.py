@@ -186,6 +186,24 @@ def broken(**changed):
     return DwarfTypes("vmlinux", unit.sections(**changed))
 
 
+def test_progress_is_shown_only_where_it_takes_long_and_is_wiped(monkeypatch):
+    told = []
+    types = DwarfTypes("file", numbered("thing").sections(), progress=lambda *words: told.append(words))
+    size = len(types._search.sections.info)
+
+    types.find("struct thing")
+    list(types.each())
+    quick = list(told)
+    monkeypatch.setattr("vmdebug.types.dwarf_search.PATIENCE", -1)
+    types.find("int")
+    list(types.each())
+
+    assert quick == []
+    assert told == [
+        ("searching DWARF", 0, size), ("searching DWARF", size, size), ("reading DWARF", 0, 1), ("reading DWARF", 1, 1),
+    ]  # fmt: skip
+
+
 INFO, ABBREV = numbered("thing").sections().info, numbered("thing").sections().abbrev
 
 

@@ -17,6 +17,7 @@ ZLIB, ZSTD = 1, 2
 HEADERS = {32: struct.Struct("<III"), 64: struct.Struct("<I4xQQ")}  # kind, unpacked size, alignment
 OLD_HEADER = struct.Struct(">4sQ")
 MAX_UNPACKED = 4 << 30
+MAX_SECTIONS = 1 << 16
 MAX_RATIO = 1100  # zlib cannot do better than 1032 to 1
 
 
@@ -78,6 +79,8 @@ class ElfFile:
                 elf = ELFFile(stream)
                 if not elf.little_endian:
                     raise BadSymbolFile(self.path, "its numbers are big-endian")
+                if elf.num_sections() > MAX_SECTIONS:
+                    raise BadSymbolFile(self.path, f"it claims {elf.num_sections()} sections")
                 sections = {
                     each.name: (each["sh_type"], each["sh_flags"], each["sh_offset"], each["sh_size"])
                     for each in elf.iter_sections()

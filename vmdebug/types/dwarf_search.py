@@ -6,10 +6,12 @@ which entry each place belongs to.
 """
 
 import re
+import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
+from typing import TypeVar
 
 from formats.lazy import dataclass
 from vmdebug.types import dwarf_forms as forms
@@ -18,10 +20,12 @@ from vmdebug.types.dwarf_units import Abbreviation, Entry, Table, Unit, Units
 
 CHUNK = 4 << 20  # units are searched in groups of about so many bytes
 FEW = 4  # patterns; for more of them all words are looked at at once
+PATIENCE = 0.5  # seconds of work that need no progress shown
 MAX_CANDIDATES = 1 << 20  # places that are looked at for one name
 OP_ADDR, OP_ADDRX = b"\x03", b"\xa1"
 
 Progress = Callable[[str, int, int], None]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,8 @@ class Search:
 
     def each_top(self, tags: Collection[int]) -> Iterator[Entry]:
         """The definitions right below the units that have one of the tags and a name; of each name at least one."""
-        seen = set[tuple[int, bytes]]()
-        for number, unit in enumerate(self.units.all):
-            self._progress("reading DWARF", number, len(self.units.all))
+        seen, units = set[tuple[int, bytes]](), self.units.all
+        for unit in self._told("reading DWARF", [(unit, number) for number, unit in enumerate(units)], len(units)):
             root, data, size = self.units.root(unit), unit.data, unit.sizes.offset
             for at, values_at, found in self.units.walk(root) if root else ():
                 if found.tag not in tags or found.declared or forms.NAME not in found.forms:
@@ -112,20 +115,34 @@ class Search:
                         continue
                     seen.add(key)
                 yield Entry(unit, at, values_at, found)
-        self._progress("reading DWARF", 1, 1)
 
     def _groups(self) -> Iterator[Sequence[Unit]]:
         """Neighbouring units of one section, a few megabytes at a time."""
-        units, at, done = self.units.all, 0, 0
         total = len(self.sections.info) + len(self.sections.types)
+        return self._told("searching DWARF", self._each_group(), total)
+
+    def _each_group(self) -> Iterator[tuple[Sequence[Unit], int]]:
+        """The groups, and how many bytes lie before each."""
+        units, at = self.units.all, 0
         while at < len(units):
-            end = at + 1
-            while end < len(units) and units[end].base == units[at].base and units[end].end <= units[at].start + CHUNK:
+            end, first = at + 1, units[at]
+            while end < len(units) and units[end].base == first.base and units[end].end <= first.start + CHUNK:
                 end += 1
-            self._progress("searching DWARF", done, total)
-            yield units[at:end]
-            done, at = done + units[end - 1].end - units[at].start, end
-        self._progress("searching DWARF", 1, 1)
+            yield units[at:end], first.base + first.start
+            at = end
+
+    def _told(self, what: str, parts: Iterable[tuple[Part, int]], total: int) -> Iterator[Part]:
+        """The parts; how far they have come is shown when that takes long, and wiped at the end, early or not."""
+        began, shown = time.monotonic(), False
+        try:
+            for part, done in parts:
+                if shown or time.monotonic() - began > PATIENCE:
+                    self._progress(what, done, total)
+                    shown = True
+                yield part
+        finally:
+            if shown:
+                self._progress(what, total, total)
 
     def _places(self, group: Sequence[Unit], wanted: "_Wanted") -> Iterator[tuple[Unit, list[int]]]:
         """The units of a group that may name something so, and the places in each where they may."""
