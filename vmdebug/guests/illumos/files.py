@@ -1,19 +1,21 @@
-"""Open files: the table of a process, by file descriptor, and the vnode behind each file.
+"""Open files: the table of a process, by file descriptor, and the vnode behind each file; mounted file systems.
 
-Specified in: sys/user.h, sys/file.h, sys/vnode.h of illumos.
+Specified in: sys/user.h, sys/file.h, sys/vnode.h, sys/vfs.h, sys/refstr_impl.h of illumos.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.memory import each_link, read_string
 from vmdebug.types.typed import Typed
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
 
 MAX_FILES = 1 << 18
+MAX_MOUNTS = 1 << 14
 KINDS = ("NON", "REG", "DIR", "BLK", "CHR", "LNK", "FIFO", "DOOR", "PROC", "SOCK", "PORT", "BAD")  # vtype_t
 
 
@@ -55,6 +57,47 @@ def read_file(guest: "Illumos", number: int, address: int) -> OpenFile:
     kind = vnode["v_type"]
     name = KINDS[kind] if 0 <= kind < len(KINDS) else f"{kind}"
     return OpenFile(number, address, int(vnode), name, vnode_path(vnode.deref()))
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A mounted file system: its vfs, the kind, what is mounted, and where. None is what cannot be read."""
+
+    address: int
+    kind: str | None
+    resource: str | None
+    path: str | None
+
+
+def each_mount(guest: "Illumos") -> Iterator[int]:
+    """Every vfs, the root first."""
+    return each_link(guest.follow("vfs_t", "vfs_next"), guest.variable("rootvfs"), MAX_MOUNTS)
+
+
+def read_mount(guest: "Illumos", address: int) -> Mount:
+    found = guest.objects.at("vfs_t", address)
+    kind = _kind(guest, found["vfs_fstype"])
+    return Mount(address, kind, _shared_text(guest, found, "vfs_resource"), _shared_text(guest, found, "vfs_mntpt"))
+
+
+def _kind(guest: "Illumos", number: int) -> str | None:
+    """The name of a kind of file system, by the kernel's table of them."""
+    table, size = guest.symbols.find("vfssw"), guest.objects.sizeof("vfssw_t")
+    if table is None or not 0 <= number < table.size // size:
+        return None
+    try:
+        return str(guest.objects.at("vfssw_t", table.value + number * size)["vsw_name"].string())
+    except DebuggerError:
+        return None
+
+
+def _shared_text(guest: "Illumos", record: Typed, name: str) -> str | None:
+    """The characters of a refstr_t."""
+    try:
+        start = int(record[name]) + guest.objects.offsetof("refstr_t", "rs_string")
+        return read_string(guest.target.read, start) if record[name] else None
+    except ReadFailed:
+        return None
 
 
 def vnode_path(vnode: Typed) -> str | None:
