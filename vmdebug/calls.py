@@ -30,9 +30,17 @@ class FrameRow:
 def each_frame_row(call: Call, registers: Mapping[str, int], count: int) -> Iterator[FrameRow]:
     """The calls from the registers on, each with at most `count` arguments."""
     for frame in call.guest.frames(registers, arguments=count > 0):
-        symbol = call.session.show.symbol(frame.pc)
+        symbol = symbol_of(call, frame.pc, frame.inside)
         args = [Hex(arg) for arg in frame.arguments[:count]]
         yield FrameRow(Vaddr(frame.pc), Vaddr(frame.fp), symbol, args, frame.reason or None)
+
+
+def symbol_of(call: Call, pc: int, inside: int) -> str:
+    """Where a call goes on, as a name and an offset: of the function that it is in, also where that ends there."""
+    found = call.guest.symbols.nearest(inside) if inside else None
+    if found and found[0].value + found[0].size == pc:
+        return f"{found[0].name}+0x{pc - found[0].value:x}"
+    return call.session.show.symbol(pc)
 
 
 def frame_line(row: FrameRow, show: Show, full: bool = False) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
+from vmdebug.calls import symbol_of
 from vmdebug.dcmd import Call, Flag
 from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.guests.linux.kernel import Linux
@@ -48,10 +49,7 @@ def frame_line(frame: StackFrame) -> str:
 
 def shown(call: Call, kernel: Linux, frame: StackCall) -> StackFrame:
     """A call with its name: that of the function that it is in, also where the call was its last instruction."""
-    symbol = call.session.show.symbol(frame.pc)
-    found = call.guest.symbols.nearest(frame.inside)
-    if found and found[0].value + found[0].size == frame.pc:
-        symbol = f"{found[0].name}+0x{frame.pc - found[0].value:x}"
+    symbol = symbol_of(call, frame.pc, frame.inside)
     reliable, full = kernel.stacks.reliable(frame), "v" in call.flags
     return StackFrame(
         Vaddr(frame.pc), Vaddr(frame.sp), symbol, frame.kind, frame.how, reliable, frame.reason or None, full

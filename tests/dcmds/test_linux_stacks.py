@@ -132,3 +132,8 @@ def test_every_thread_of_a_group_is_listed_when_asked(opened):
         [f"{member.addr:016x}", "I", str(member.pid), "-"] for member in group.threads
     ]
     assert [line.strip() for line in lines[group.count + 1 : -1]] == list(group.stack)
+
+
+@pytest.mark.parametrize("name", [OLD, NEW, CRASH, PV])
+def test_the_stack_of_the_registers_is_that_of_their_cpu(opened, name):
+    assert opened(name).run("$c") == opened(name).run("::cpustack -c 0")

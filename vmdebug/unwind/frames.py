@@ -27,12 +27,14 @@ class Frame:
     """One call: where it continues, its frame pointer, its arguments as far as they were saved.
 
     `reason` is empty but in the last frame of a chain that is broken: then its frame pointer is the one that failed.
+    `inside` is an address in the call itself, if that is known: one that never returns may be the last of its function.
     """
 
     pc: int
     fp: int
     arguments: Sequence[int] = ()
     reason: str = ""
+    inside: int = 0
 
 
 def each_frame(read: Read, fp: int, pc: int = 0, *, word: int = 8, marks: bool = False) -> Iterator[Frame]:

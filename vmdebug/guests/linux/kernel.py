@@ -258,7 +258,7 @@ class Linux:
         for call in self.stacks.from_registers(registers):
             if call.how == SCAN:  # a guess, after the frame that says where the chain is broken
                 return
-            yield Frame(call.pc, call.sp)
+            yield Frame(call.pc, call.sp, inside=call.inside)
             if call.reason:
                 yield Frame(call.pc, call.sp, reason=call.reason)
 

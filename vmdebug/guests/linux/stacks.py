@@ -135,12 +135,13 @@ class Stacks:
         try:
             found = orc_step(state, self.orc.find, read)
         except NoData as err:
-            found = self._pointed(state, err, taken)
+            found = self._pointed(state, err)
         if found and found.at in taken and found.state.ip == self._handler:
             found.state.ip = taken[found.at]
         return found
 
-    def _pointed(self, state: State, missing: NoData, taken: Mapping[int, int]) -> Step | None:
+    def _pointed(self, state: State, missing: NoData) -> Step | None:
+        """One call further by the frame pointer; UnwindError tells why neither leads on."""
         read, region = self._linux.space.read, self.regions.around(state.sp)
         why = missing if self.orc.kernel else self.orc.problem
         try:
