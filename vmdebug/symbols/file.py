@@ -11,7 +11,7 @@ from vmdebug.symbols.table import Part, Symbol
 
 __all__ = ["BadSymbolFile", "MovedPart", "SymbolFile"]
 
-DWARF = ("info", "abbrev", "types", "str", "line_str", "str_offsets", "addr")
+DWARF = ("abbrev", "types", "str", "line_str", "str_offsets", "addr")
 ENTRY_32 = struct.Struct("<IIIBBH")  # name, value, size, info, other, section
 NOTE = struct.Struct("<III")
 BUILD_ID = 3  # NT_GNU_BUILD_ID
@@ -52,9 +52,10 @@ class SymbolFile:
     @cached_property
     def dwarf(self) -> Mapping[str, memoryview]:
         """The sections `.debug_...` that describe types, by the ends of their names; none if it has no DWARF."""
-        if not self._elf.linked or not self._elf.section(".debug_info"):
+        info = self._elf.section(".debug_info") if self._elf.linked else memoryview(b"")
+        if not info:
             return {}
-        return {name: self._elf.section(f".debug_{name}") for name in DWARF}
+        return {"info": info, **{name: self._elf.section(f".debug_{name}") for name in DWARF}}
 
     @cached_property
     def lacks(self) -> str:
