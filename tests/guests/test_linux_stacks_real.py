@@ -138,3 +138,20 @@ def test_a_scan_of_the_thread_that_panicked_is_what_the_kernel_printed(real):
     assert [name for _, name, _ in found[:2]] == ["delay_tsc", "panic"]
     assert found[2:] == printed[2:]  # the kernel's own begins in panic, at another place
     assert ("? ", "_printk", "68") in found
+
+
+def test_a_scan_goes_on_from_an_interrupts_stack_to_the_threads(real):
+    linux = find(Target(open_image(real("linux-crash.kdump-d31-zlib"))))
+    vcpu = linux.target.vcpu(0)
+
+    calls = list(linux.stacks.of_vcpu(vcpu))
+    words = [call.at for call in linux.stacks.of_vcpu(vcpu, scan=True) if call.kind == "call"]
+
+    on_interrupt = [call for call in calls if any(call.sp in region for region in linux.stacks.regions.interrupt)]
+    assert [placed(linux, call)[0] for call in on_interrupt] == ["stop_this_cpu", "__sysvec_reboot", "sysvec_reboot"]
+    assert len({linux.stacks.regions.around(call.sp) for call in calls}) == 2
+    assert [call for call in linux.stacks.of_vcpu(vcpu, scan=True) if call.how != "scan"] == calls
+    raw = [
+        at for start, data in linux.stacks.regions.each_above(calls[0].sp) for at in range(start, start + len(data), 8)
+    ]
+    assert {call.at for call in calls if call.kind == "call"} <= set(raw) & set(words)
