@@ -4,6 +4,7 @@ import functools
 import json
 import random
 import shutil
+import struct
 import subprocess
 import time
 
@@ -128,8 +129,8 @@ def built(tmp_path_factory):
     return build
 
 
-def opened(path):
-    return DwarfTypes(path.name, Sections(**SymbolFile(path).dwarf))
+def opened(path, **words):
+    return DwarfTypes(path.name, Sections(**SymbolFile(path).dwarf), **words)
 
 
 @pytest.fixture(params=FLAGS)
@@ -317,3 +318,25 @@ def test_damaged_data_ends_in_types_or_one_error(built, seed):
             assert "\n" not in str(err)
 
     assert time.monotonic() - start < 5
+
+
+def test_types_of_32_bits_lie_as_the_compiler_put_them(built, tmp_path):
+    """The numbers stand in the program's data: nothing of it is run."""
+    kinds, offsets = SIZES[:-1], [name for name in OFFSETS if "[" not in name]
+    numbers = [f"sizeof({name})" for name in kinds] + [f"__builtin_offsetof(struct node, {name})" for name in offsets]
+    source = TYPES.split("#include <string.h>")[1] + f"unsigned said[] = {{{', '.join(numbers)}}};"
+    (tmp_path / "narrow.c").write_text(source)
+    words = ["gcc", "-w", "-m32", "-g", "-fno-eliminate-unused-debug-types", "-nostdlib", "-static", "-Wl,-e0"]
+    words += ["-Wl,--section-start=.data=0x8100000", "-o", tmp_path / "narrow", tmp_path / "narrow.c"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this gcc makes no programs of 32 bits: {done.stderr.strip().splitlines()[-1]}")
+    file, types = SymbolFile(tmp_path / "narrow"), opened(tmp_path / "narrow", pointer=4)
+    symbol = file.part.find("said")
+    data = bytes(file._elf.section(".data"))[symbol.value - 0x8100000 :]
+
+    found = [types.find(name).size for name in kinds]
+    found += [offset_of(types.find("struct node"), name) for name in offsets]
+
+    assert found == list(struct.unpack_from(f"<{len(numbers)}I", data))
+    assert (types.find("char *").size, types.type_of_symbol(symbol).spelled) == (4, f"unsigned int [{len(numbers)}]")
