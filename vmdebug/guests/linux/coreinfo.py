@@ -27,6 +27,7 @@ SEARCHED = (
     1 << 30
 )  # of physical memory, from its start: the page was allocated early, and in a 32-bit kernel below this
 CHUNK = 4096  # pages looked at together
+MAX_SIZE = 4096  # of a structure of the log: many times what any is
 
 LONG, POINTER = 0, -1  # sizes of members that are those of a word; others are bytes
 LOG: Mapping[str, Mapping[str, int | str]] = {
@@ -131,7 +132,8 @@ class LogTypes(TypeSource):
         return (self._struct(name) for name in LOG if self._number("SIZE", name) is not None)
 
     def _number(self, kind: str, name: str) -> int | None:
-        return vmcoreinfo.to_int(self._values.get(f"{kind}({name})"))
+        found = vmcoreinfo.to_int(self._values.get(f"{kind}({name})"))
+        return found if found is not None and 0 <= found <= MAX_SIZE else None
 
     def _struct(self, name: str) -> Type:
         if name not in self._made:
