@@ -1,10 +1,11 @@
-"""Commands for what runs: an image does not. And $a."""
+"""Commands for what runs, or would be changed: an image does not, and is not. And $a."""
 
 from collections.abc import Iterator
 
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Text, dcmd
-from vmdebug.errors import NoTarget
+from vmdebug.dcmd import Call, Flag, Text, dcmd
+from vmdebug.errors import DebuggerError, NoTarget
+from vmdebug.lang.memory import WriteRefused
 
 BUILT_IN = True
 CONTROL = (
@@ -55,3 +56,50 @@ def control(call: Call) -> None:
     An image does not run: refused.
     """
     raise NoTarget
+
+
+class NoContext(DebuggerError):
+    def __init__(self, address: int) -> None:
+        super().__init__(
+            f"failed to set context to proc {address:x}: commands that look into a process take its pid"
+            " (::vtop -p, ::find -P)"
+        )
+
+
+@dcmd(("context", "$p"), address="required", row=Words, text=Text("{text}"))
+def context(call: Call) -> Iterator[Words]:
+    """change debugger context to specified process
+
+    0 is the kernel, which is what is always looked at: commands that can look into a process take its pid.
+
+    Example:
+        0::context
+    """
+    if call.args:
+        raise call.usage()
+    if call.address:
+        raise NoContext(call.address)
+    yield Words("debugger context set to kernel")
+
+
+@dcmd(
+    "write",
+    address="required",
+    synopsis="value",
+    flags=(
+        Flag("o", "to the object file"),
+        Flag("p", "to physical memory"),
+        Flag("l", "how many bytes", "number", "len"),
+    ),
+)
+def write(call: Call) -> None:
+    """write value to the provided address
+
+    Images are never written: refused.
+
+    Example:
+        ::help write
+    """
+    if len(call.args) != 1 or ("o" in call.flags and "p" in call.flags):
+        raise call.usage()
+    raise WriteRefused(call.number(call.args[0]), call.address or 0)

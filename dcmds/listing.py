@@ -151,7 +151,7 @@ def part_lines(rows: Iterable[Part], _: Show) -> Iterator[str]:
             continue
         if title != current:
             yield ""
-            yield title
+            yield f"{title:<70}"
         current = title
         yield f"  {row.kind} {row.name:<20} - {row.description}"
 
@@ -221,7 +221,7 @@ def meaning_lines(rows: Iterable[Meaning], _: Show) -> Iterator[str]:
         if row.definitions:
             yield "   >  definition list:"
         for number, definition in enumerate(row.definitions, 1):
-            yield f"      [{number}] {definition}"
+            yield f"  [{number}] {definition}"
 
 
 @dcmd(

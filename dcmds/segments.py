@@ -85,7 +85,7 @@ def mapping_lines(rows: Iterable[MappingRow], _: Show) -> Iterator[str]:
 
 
 @dcmd(
-    "mappings",
+    ("mappings", "$m"),
     address="optional",
     synopsis="[name]",
     text=mapping_lines,

@@ -113,6 +113,61 @@ def test_json_is_one_object_a_dcmd_on_stdout_alone(demo, capsys):
     assert lines[1]["rows"][0]["addr"] == "0xfffffffffbc4b7f0"
 
 
+def test_c_ignores_the_types_and_a_leaves_out_the_guests_commands(demo, capsys):
+    for words in (["-C"], ["-o", "noctf"]):
+        assert main(["-S", *words, "-e", "cpus::print cpu_t", demo]) == 1
+        assert capsys.readouterr().err.endswith("vmdebug: no types: they are ignored: noctf is set\n")
+    for words in (["-A"], ["-o", "nomods"]):
+        assert main(["-S", *words, "-e", "::status; cpus=p", demo]) == 0
+        assert capsys.readouterr().out.endswith(f"{'':16}cpus               \n")
+        assert main(["-S", *words, "-e", "::cpuinfo", demo]) == 1
+        assert "invalid command '::cpuinfo': unknown dcmd name" in capsys.readouterr().err
+
+
+def test_m_reads_all_symbols_at_once(demo, capsys):
+    assert main(["-S", "-M", "-e", "::quit", demo]) == 0
+    assert capsys.readouterr().out.startswith("Preloading module symbols: [ unix genunix ")
+
+
+def test_options_may_follow_the_operands_and_a_dash_is_dropped():
+    options = parse(["-", "core", "-o", "adb", "-e", "1=K"])
+
+    assert (options.operands, options.settings, options.evaluate) == (["core"], [("adb", True)], "1=K")
+
+
+@pytest.mark.parametrize("name", ["HOME", "TERM", "SHELL", "HISTSIZE"])
+def test_no_variable_of_the_environment_is_needed(name, demo, monkeypatch, capfd):
+    monkeypatch.setenv("TERM", "vt100")
+    monkeypatch.delenv(name, raising=False)
+
+    assert main(["-e", "! echo here; ::term", demo]) == 0
+    assert capfd.readouterr().out == f"here\n{'unknown' if name == 'TERM' else 'vt100'}\n"
+
+
+def test_a_number_alone_is_the_crash_dump_of_that_number(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["-S", "-e", "::status", "3"]) == 1
+    assert capsys.readouterr().err == "vmdebug: failed to open vmcore.3: No such file or directory\n"
+
+    fixtures.make("demo", tmp_path / "vmcore.3")
+    assert main(["-S", "-e", "::status", "3"]) == 0
+    assert capsys.readouterr().out.startswith("debugging domain crash dump vmcore.3 (64-bit)")
+
+    (tmp_path / "vmcore.3").rename("3")
+    assert main(["-S", "-e", "::status", "3"]) == 0
+    assert capsys.readouterr().out.startswith("debugging domain crash dump 3 (64-bit)")
+
+
+def test_a_compressed_dump_of_that_number_is_told_how_to_open(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vmdump.3").write_bytes(b"")
+
+    assert main(["-S", "-e", "::status", "3"]) == 0
+    assert capsys.readouterr() == (
+        "", "vmdebug: cannot open compressed dump; decompress using savecore -f vmdump.3\n"
+    )  # fmt: skip
+
+
 def test_the_users_file_runs_before_the_commands_unless_told_not_to(home, demo, capsys):
     (home / ".vmdebugrc").write_text("5>answer\n")
 

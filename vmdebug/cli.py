@@ -95,11 +95,19 @@ def _sit(options: Options) -> int:
     if options.write:
         complain("warning: images are never written: opened read-only")
     load_plugins(complain, options.plugins)
+    if number := _crash_dump(options.operands):
+        if Path(f"vmdump.{number}").exists() and not Path(f"vmcore.{number}").exists():
+            complain(f"cannot open compressed dump; decompress using savecore -f vmdump.{number}")
+            return EXIT_OK
+        options.operands = [f"vmcore.{number}"]
     target, guest = open_target(options) if options.operands else (None, None)
     terminal = options.evaluate is None and sys.stdin.isatty()
     session = Session(target, guest, out=sys.stdout, err=sys.stderr, json=options.json, terminal=terminal)
     if status := _prepare(session, options):
         return status
+    if guest is not None:
+        _forgo(session, guest)
+        _preload(guest, options)
     for caution in guest.cautions() if guest else ():
         complain(f"warning: {caution}")
     _run_rc(session, options)
@@ -110,6 +118,12 @@ def _sit(options: Options) -> int:
     from vmdebug import repl
 
     return repl.run(session, banner=guest.banner() if guest else ())
+
+
+def _crash_dump(operands: Sequence[str]) -> str:
+    """The number of the crash dump that a number alone names where there is no such file, or nothing."""
+    word = operands[0] if len(operands) == 1 else ""
+    return word if word.isascii() and word.isdigit() and not Path(word).exists() else ""
 
 
 def open_target(options: Options) -> tuple["Target", "Guest"]:
@@ -188,6 +202,21 @@ def _prepare(session: "Session", options: Options) -> int:
     if options.disassembler is not None and not session.use_disassembler(options.disassembler):
         complain(f"invalid disassembler mode -- {options.disassembler}")
     return EXIT_OK
+
+
+def _forgo(session: "Session", guest: "Guest") -> None:
+    """Ignore the guest's types where noctf was set: the attribute that holds them once they are known gets none."""
+    if session.settings.noctf:
+        from vmdebug.types.source import EmptyTypes
+
+        vars(guest)["types"] = EmptyTypes("they are ignored: noctf is set")
+
+
+def _preload(guest: "Guest", options: Options) -> None:
+    """Read the symbols of all modules now, for -M."""
+    if options.preload:
+        print("Preloading module symbols: [", *guest.modules, "]")
+        guest.symbols.nearest(0, 0)
 
 
 def _run_rc(session: "Session", options: Options) -> None:

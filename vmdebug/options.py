@@ -60,8 +60,6 @@ class Options:
     plugins: list[str] = field(default_factory=list)
     allow_backing: list[str] = field(default_factory=list)
     symbols: str | None = None
-    no_modules: bool = False
-    no_types: bool = False
     preload: bool = False
     no_rc: bool = False
     write: bool = False
@@ -141,9 +139,9 @@ def _apply_plain(options: Options, letter: str, value: str) -> None:
         case "-V":
             options.disassembler = value
         case "-A":
-            options.no_modules = True
+            options.settings.append(("nomods", True))
         case "-C":
-            options.no_types = True
+            options.settings.append(("noctf", True))
         case "-S":
             options.no_rc = True
         case "-M":

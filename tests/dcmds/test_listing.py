@@ -74,7 +74,7 @@ def test_patterns_choose(debug, text, names):
 def test_dmods_lists_modules(debug):
     assert debug.printed("::dmods") == "test_listing\n"
     assert debug.printed("::dmods -l test_listing") == (
-        "\ntest_listing\n"
+        f"\n{'test_listing':70}\n"
         "  dcmd alpha                - print the first letter\n"
         "  dcmd beta                 - print the other second letter\n"
         "  walk letters              - walk all letters\n"
@@ -92,7 +92,7 @@ def test_dmods_lists_modules(debug):
         (
             "::which -v beta",
             "beta is a dcmd from module test_listing\n   >  definition list:\n"
-            "      [1] test_listing`beta\n      [2] test_listing`beta\n",
+            "  [1] test_listing`beta\n  [2] test_listing`beta\n",
         ),
     ],
 )
@@ -257,6 +257,16 @@ CONTROL = [
 def test_images_do_not_run(text):
     assert Debug().refused(text) == "vmdebug: command is not supported by current target\n"
     assert Debug().refused(f"1{text} 2") == "vmdebug: command is not supported by current target\n"
+
+
+@pytest.mark.parametrize("text", ["0$p", "0::context"])
+def test_the_context_is_the_kernels(text):
+    assert Debug().printed(text) == "debugger context set to kernel\n"
+
+
+@pytest.mark.parametrize("text", ["$p", "::context", "0::context x", "::write 1", "1::write", "1::write -op 1"])
+def test_tells_how_what_is_refused_is_called(text):
+    assert "Usage: " in Debug().refused(text)
 
 
 def test_there_is_no_adb_and_no_event():

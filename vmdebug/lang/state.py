@@ -71,7 +71,8 @@ class State:
 
     @property
     def guest_kind(self) -> str | None:
-        return self._guest.kind if self._guest else None
+        """The kind of guest whose dcmds are there; none with `-o nomods`."""
+        return self._guest.kind if self._guest and not self.settings.nomods else None
 
     @property
     def symbols(self) -> SymbolTable:
