@@ -24,6 +24,17 @@ class Measure:
         return f"{self.subject:<44} {self.value:>12.4g} {self.unit:<8} {ratio:<44} {self.goal}".rstrip()
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A line for what this run cannot measure."""
+
+    subject: str
+    reason: str
+
+    def line(self) -> str:
+        return f"{self.subject:<44} not measured: {self.reason}"
+
+
 def seconds(work: Callable[[], object], runs: int = 7) -> float:
     """The median time of one call, after one that does not count."""
     work()
