@@ -1,7 +1,7 @@
 """Linux, found in memory with nothing but the image.
 
     image     where the kernel lies: from a vcpu's page tables      names   its symbols and its modules' own
-    kernel    Linux: what every kind of guest answers
+    kernel    Linux: what every kind of guest answers             coreinfo   what it says of itself in VMCOREINFO
     modules variables percpu   loaded modules, types of variables, per-CPU places
     tasks states stacks cpus log   processes, how they are unwound, processors, the kernel's messages
     orctables regions text     unwind data, where stacks lie, where instructions lie and calls return to
