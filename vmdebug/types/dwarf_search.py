@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeVar
 
 from formats.lazy import dataclass
@@ -21,7 +21,7 @@ from vmdebug.types.dwarf_units import Abbreviation, Entry, Table, Unit, Units
 CHUNK = 4 << 20  # units are searched in groups of about so many bytes
 FEW = 4  # patterns; for more of them all words are looked at at once
 PATIENCE = 0.5  # seconds of work that need no progress shown
-MAX_CANDIDATES = 1 << 20  # places that are looked at for one name
+MAX_CANDIDATES = 1 << 20  # places of one group that are looked at for a name
 OP_ADDR, OP_ADDRX = b"\x03", b"\xa1"
 
 Progress = Callable[[str, int, int], None]
@@ -147,7 +147,7 @@ class Search:
     def _places(self, group: Sequence[Unit], wanted: "_Wanted") -> Iterator[tuple[Unit, list[int]]]:
         """The units of a group that may name something so, and the places in each where they may."""
         data, start, end = group[0].data, group[0].start, group[-1].end
-        found = sorted(wanted.each_place(memoryview(data)[start:end], start))
+        found = sorted(islice(wanted.each_place(memoryview(data)[start:end], start), MAX_CANDIDATES))
         at = 0
         for unit in group:
             first = at = bisect_left(found, unit.start, at)
@@ -165,7 +165,7 @@ class Search:
                 yield from (each for each in self.units.children(root) if self._is(each, wanted)) if root else ()
             return
         named, last = wanted.beginnings(table), -1
-        for place in places[:MAX_CANDIDATES]:
+        for place in places:
             if not any(_fits(unit.data, place, code, distance) for code, distance in named):
                 continue
             found = self.units.top_around(unit, place)

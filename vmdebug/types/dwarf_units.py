@@ -16,12 +16,12 @@ from vmdebug.types.dwarf_forms import INDEXED_STRINGS, WORD, Damage, Data, Sizes
 
 Spec = tuple[int, int, int]  # attribute, form, the value that the form implies
 TYPE_UNIT, SKELETON, SPLIT_COMPILE, SPLIT_TYPE = 2, 4, 5, 6  # unit types of version 5
-MAX_UNITS = 1 << 20
-MAX_ENTRIES = 1 << 25  # of one walk
+MAX_UNITS = 1 << 17
+MAX_ENTRIES = 1 << 24  # of one walk
 MAX_ABBREVIATIONS = 1 << 16  # of one table
 # Pairs of attribute and form, with its value for the form that implies one, up to a pair of zeros.
 SPECS = re.compile(rb"(?>(?!\0\0)[\x80-\xff]{0,4}[\0-\x7f](?>![\x80-\xff]{0,18}|[\x80-\xff]{0,4})[\0-\x7f]){0,256}\0\0")
-MAX_TABLES, MAX_LISTS = 64, 8  # remembered
+MAX_TABLES, MAX_LISTS = 64, 4  # remembered
 
 
 class Abbreviation:
