@@ -19,7 +19,7 @@ from vmdebug.types.dwarf_forms import Data, Value, string_at, uleb
 from vmdebug.types.dwarf_units import Abbreviation, Entry, Table, Unit, Units
 
 CHUNK = 4 << 20  # units are searched in groups of about so many bytes
-FEW = 4  # patterns; for more of them all words are looked at at once
+FEW = 8  # patterns; for more of them all words are looked at at once
 PATIENCE = 0.5  # seconds of work that need no progress shown
 MAX_CANDIDATES = 1 << 20  # places of one group that are looked at for a name
 OP_ADDR, OP_ADDRX = b"\x03", b"\xa1"
@@ -258,12 +258,13 @@ def _each_word(data: memoryview, wanted: Sequence[int]) -> Iterator[int]:
     """Where any of many words stands: each number of four bytes, at every byte, is looked up in a table of bits."""
     import numpy
 
-    known = numpy.zeros(wanted[-1] + 1, dtype=bool)
-    known[numpy.array(wanted)] = True
+    least, span = wanted[0], wanted[-1] - wanted[0]
+    known = numpy.zeros(span + 1, dtype=bool)
+    known[numpy.array(wanted) - least] = True
     for first in range(min(4, len(data))):
-        words = numpy.frombuffer(data, "<u4", (len(data) - first) // 4, first)
-        small = numpy.flatnonzero(words <= wanted[-1])
-        yield from (first + 4 * small[known[words[small]]]).tolist()
+        words = numpy.frombuffer(data, "<u4", (len(data) - first) // 4, first) - numpy.uint32(least)
+        near = numpy.flatnonzero(words <= span)  # what is less than the least has wrapped around
+        yield from (first + 4 * near[known[words[near]]]).tolist()
 
 
 def _encoded(code: int) -> bytes:
