@@ -103,7 +103,7 @@ def test_where_it_is_installed_everything_names_it(installed, dump, vmdebug):
     assert f"toydump          dump of the toy hypervisor (plug-in {origin})" in formats.splitlines()
     assert f"  reader               toydump  (plug-in {origin})" in info.splitlines()
     assert f"{'toyos':<24} {origin}" in out.splitlines()
-    assert f"      [1] toytasks`toytasks from {origin}" in out.splitlines()
+    assert f"  [1] toytasks`toytasks from {origin}" in out.splitlines()
     assert f"  Module: toytasks (plug-in {origin})" in out.splitlines()
 
 

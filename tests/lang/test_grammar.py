@@ -187,6 +187,38 @@ def test_a_made_statement_prints_to_itself(address, count, stages):
     assert parse(print_statement(statement)) == [statement]
 
 
+plain_shell = st.from_regex(r"[a-z][a-z |'\"$<>&-]{0,8}[a-z]", fullmatch=True).map(ShellText)
+quoted_shell = st.text(st.characters(codec="latin-1", exclude_characters="\0"), max_size=8).map(
+    lambda text: ShellText(text, quoted=True)
+)
+fed_shell = st.one_of(plain_shell, quoted_shell).map(lambda shell: ShellText(shell.command, shell.quoted, feed=True))
+runs = st.lists(commands, min_size=1, max_size=2).map(tuple)
+
+
+@given(
+    st.one_of(st.none(), expressions),
+    st.one_of(st.just(()), runs),
+    st.lists(st.tuples(quoted_shell, runs).map(lambda got: (got[0], *got[1])), max_size=2),
+    st.one_of(st.just(()), st.one_of(plain_shell, quoted_shell, fed_shell).map(lambda shell: (shell,))),
+)
+def test_a_made_statement_with_shell_commands_prints_to_itself(address, first, filters, last):
+    stages = (*first, *(stage for each in filters for stage in each), *last)
+    statement = Statement(address if first else None, None, stages)
+
+    assert parse(print_statement(statement)) == ([statement] if stages else [])
+
+
+@given(st.lists(st.tuples(expressions, commands), min_size=1, max_size=4), st.sampled_from([";", "\n", " ; ", "\n\n"]))
+def test_statements_in_a_row_are_parsed_one_by_one(made, separator):
+    statements = [Statement(address, None, (command,)) for address, command in made]
+
+    parsed = list(parse(separator.join(map(print_statement, statements))))
+
+    assert [(each.address, each.stages) for each in parsed if each.stages] == [
+        (each.address, each.stages) for each in statements
+    ]
+
+
 @given(st.text(st.characters(codec="latin-1"), max_size=12))
 def test_a_quoted_word_reads_back(word):
     (statement,) = parse(f"::a {quote(word)}")

@@ -71,7 +71,7 @@ def test_a_file_that_is_loaded_again_is_what_it_is_now(debug, plugin):
         "goodbye",
         "greet is a dcmd from module mine",
         "   >  definition list:",
-        f"      [1] mine`greet from {PLUGINS['vmdebug_plugins.mine'].origin}",
+        f"  [1] mine`greet from {PLUGINS['vmdebug_plugins.mine'].origin}",
     ]
     assert "[2]" not in debug.printed("::which -v greet")
 
