@@ -45,6 +45,10 @@ ASKED = (
     "::idt",
     "::prtconf",
     "::time",
+    "::walk proc | ::pfiles",
+    "::walk proc | ::print proc_t p_cred | ::cred",
+    "::vmem",
+    "::fsinfo",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -56,6 +60,9 @@ PLACES = (
     ("taskq_t", "::taskq"),
     ("struct dev_info", "::walk devinfo"),
     ("zone_t", "::walk zone"),
+    ("vmem_t", "::walk vmem"),
+    ("vfs_t", "::walk vfs"),
+    ("file_t", "0t403::pid2proc | ::walk file"),
     ("sclass_t", "::class"),
     ("struct sysparam", "::system"),
     ("struct autovec", "::softint"),
@@ -67,7 +74,7 @@ PLACES = (
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),
     *("procdir", "allthreads", "panicbuf", "panic_thread", "mmu", "mfn_list", "mfn_count", "zone_active", "hrestime"),
-    *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt"),
+    *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt", "vmem_list", "rootvfs"),
 )
 VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
 
@@ -117,7 +124,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(edits=edits, pointed=st.lists(st.tuples(st.integers(0, 1 << 30), st.integers(0, 1 << 30)), max_size=6))
 def test_ends_in_rows_or_a_clear_line(demos, words, edits, pointed):
     places, variables = words
