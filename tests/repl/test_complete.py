@@ -12,6 +12,7 @@ from vmdebug.repl.complete import Candidate, Completions
 from vmdebug.symbols.table import Part, Symbol, SymbolTable
 from vmdebug.types.model import Array, Integer, Member, Pointer, Struct, Typedef, Union
 from vmdebug.types.source import TypeSource
+from vmdebug.types.typedefs import OwnTypes
 
 INT = Integer("int", 4, signed=True)
 
@@ -253,6 +254,18 @@ def test_flags_letters_combine_and_values_are_left_alone(complete, line, lines):
 )
 def test_types(complete, line, lines):
     assert complete(line) == lines
+
+
+def test_types_that_the_user_made(session, complete):
+    types = session.guest.types
+    assert complete("::sizeof mine") == []  # the kernel's names are kept from here on
+    types.own = OwnTypes(types.find, 8)
+    types.own.define("struct mine { int my_low; proc_t *my_proc; }", "mine_t")
+
+    assert complete("::sizeof mine") == ["::sizeof mine_t"]
+    assert complete("::print struct mi") == ["::print struct mine"]
+    assert complete("::print mine_t my_") == ["::print mine_t my_low", "::print mine_t my_proc"]
+    assert complete("::print mine_t my_proc->p_i") == ["::print mine_t my_proc->p_id"]
 
 
 MEMBERS = ["p_all", "p_id", "p_next", "p_user", "u_a", "u_b"]

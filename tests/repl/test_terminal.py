@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-UP, DOWN, LEFT, HOME, END, TAB, ESC = "\x1b[A", "\x1b[B", "\x1b[D", "\x1b[H", "\x1b[F", "\t", "\x1b"
+UP, DOWN, RIGHT, LEFT, HOME, END, TAB, ESC = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H", "\x1b[F", "\t", "\x1b"
 CTRL = {letter: chr(ord(letter) - 0x60) for letter in "abcdefghijklmnopqrstuvwxyz"}
 
 
@@ -190,10 +190,12 @@ class TestEditing:
         ("typed", "line"),
         [
             ("::echo ac" + LEFT + "b", "::echo abc"),
+            ("::echo ad" + LEFT + LEFT + RIGHT + "bc", "::echo abcd"),
             ("echo x" + CTRL["a"] + "::" + CTRL["e"] + "y", "::echo xy"),
             ("echo x" + HOME + "::" + END + "y", "::echo xy"),
             ("::echo ac" + CTRL["b"] + CTRL["b"] + CTRL["f"] + "b", "::echo abc"),
             ("::echo one two" + ESC + "\x7f" + "three", "::echo one three"),
+            ("::echo one two" + ESC + CTRL["h"] + "three", "::echo one three"),
             ("::echo abc" + CTRL["b"] + CTRL["b"] + CTRL["k"], "::echo a"),
             ("rubbish" + LEFT + CTRL["u"] + "::echo new", "::echo new"),
             ("::echo ab" + CTRL["t"], "::echo ba"),
@@ -233,13 +235,14 @@ class TestEditing:
 
 
 class TestHistory:
-    def test_the_up_arrow_brings_the_last_line(self, screen):
+    @pytest.mark.parametrize(("before", "behind"), [(UP, DOWN), (CTRL["p"], CTRL["n"])])
+    def test_the_up_arrow_brings_the_last_line(self, screen, before, behind):
         screen.run("::echo one")
         screen.run("::echo two")
 
-        screen.send(UP + UP)
+        screen.send(before + before)
         screen.typed("::echo one")
-        screen.send(DOWN + "2\r")
+        screen.send(behind + "2\r")
 
         assert screen.prompt() == "two2"
 
