@@ -116,6 +116,18 @@ def test_a_file_without_types_says_what_it_lacks(bare, vmlinux):
         guest_of(core, path).types.find("struct task_struct")
 
 
+def test_a_file_that_is_none_is_refused_before_anything_is_asked(bare, tmp_path):
+    path = tmp_path / "text"
+    path.write_text("no ELF file")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "vmdebug", "--symbols", path, "-e", "::status", bare[1]], capture_output=True, text=True
+    )
+
+    said = f"vmdebug: {path}: cannot be used for symbols: Magic number does not match\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 def test_commands_print_with_them(bare, vmlinux):
     made, core = bare
     words = ["--symbols", vmlinux(made), "-e", "init_task::print -t struct task_struct pid comm; ::image", core]

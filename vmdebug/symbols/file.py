@@ -24,7 +24,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 class SymbolFile:
-    """An ELF file's symbol table, and its BTF and DWARF if it has some. Read at the first look-up."""
+    """An ELF file's symbol table, and its BTF and DWARF if it has some. Only its headers are read before a look-up."""
 
     def __init__(self, path: Path, progress: Progress = silent) -> None:
         self.path = path
@@ -33,6 +33,7 @@ class SymbolFile:
         self._elf = ElfFile(path)
         if not path.is_file():
             raise BadSymbolFile(path, "no such file")
+        self.bits = self._elf.bits  # 32 or 64; what is no ELF file is refused here
 
     @cached_property
     def part(self) -> ElfPart:
@@ -40,7 +41,7 @@ class SymbolFile:
         table, strings = bytes(self._elf.section(".symtab")), bytes(self._elf.section(".strtab"))
         if not table or not strings:
             raise BadSymbolFile(self.path, "it has no symbol table (.symtab)")
-        if self._elf.bits == 32:
+        if self.bits == 32:
             table = _widened(table)
         return ElfPart("", load=lambda: Tables(table, strings))
 
