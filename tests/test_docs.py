@@ -12,6 +12,7 @@ from formats.candidates import candidates
 from tests.fakes import language
 from tests.pages import Reader, examples, with_gaps
 from vmdebug.dcmd import Walker
+from vmdebug.explain import spelled
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WRITTEN = sorted(
@@ -59,6 +60,14 @@ def test_every_command_of_a_page_answers_what_it_says(page, reader):
     ]
 
     assert answered == said
+
+
+def test_the_page_of_the_language_names_every_command_of_it():
+    text = text_of("language.md")
+    entries = [entry for entry in language().dcmds() if entry.built_in and entry.module != "control"]
+
+    assert [entry.name for entry in entries if not re.search(rf"{re.escape(spelled(entry))}(?!\w)", text)] == []
+    assert len(entries) > 60
 
 
 def test_every_format_has_a_page():
