@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vmdebug.guests.linux.modules import Modules
 
 KINDS = dict.fromkeys("tw", "FUNC") | dict.fromkeys("dbrvnsg", "OBJT")
-MAX_FOUND = 1 << 12  # names remembered
+MAX_FOUND = 1 << 12  # names remembered, and addresses
 PADDING = "__pfx_"  # names the bytes in front of a function, 6.2 and later
 
 
@@ -32,6 +32,7 @@ class KallsymsPart(Part):
         self._start = start
         self._elsewhere = elsewhere
         self._found: dict[str, Symbol | None] = {}
+        self._nearest: dict[int, Symbol | None] = {}
 
     @cached_property
     def all(self) -> list[Symbol]:
@@ -59,9 +60,16 @@ class KallsymsPart(Part):
         return next((symbol for symbol in found if symbol.bind == "GLOB"), found[0])
 
     def below(self, address: int) -> Symbol | None:
-        """The best name at or closest below an address of the image."""
+        """The best name at or closest below an address of the image. Stacks ask for the same ones again."""
         if not self._start <= address < self.end:
             return None
+        if address not in self._nearest:
+            if len(self._nearest) >= MAX_FOUND:
+                self._nearest.clear()
+            self._nearest[address] = self._find_below(address)
+        return self._nearest[address]
+
+    def _find_below(self, address: int) -> Symbol | None:
         symbols = [self._symbol(number) for number in self._kallsyms.below(address)]
         found, others = min(symbols, key=preference, default=None), self._elsewhere()
         other = others.below(address) if others else None
