@@ -32,7 +32,9 @@ NOTE_NAMES = {NOTE_NONE: "none", NOTE_HEADER: "header", NOTE_VERSION: "xen_versi
 HEADER_NOTE = struct.Struct("<4Q")  # magic, nr_vcpus, nr_pages, page_size
 VERSION_NOTE = struct.Struct("<2Q 16s 64s 16s 32s 32s 1024s 64s")
 VERSION_FIELDS = ("major", "minor", "extra", "compiler", "by", "domain", "date", "capabilities", "changeset")
+MINOR = 1  # of the format's version
 MAX_NOTES = 1 << 16
+MAX_TOLD = 4  # unknown notes
 MAX_VCPUS = 8192  # HVM_MAX_VCPUS of the newest Xen, with room
 
 
@@ -135,7 +137,7 @@ def open_image(source: Source) -> Image:
     sections = {section.name: section for section in reversed(elf.read_sections(source, file))}
     header = _read_header(source, sections)
     bits = _guest_bits(file, header)
-    warnings: list[str] = []
+    warnings = list(_each_doubt(header, sections))
     vcpus = list(_each_vcpu(source, sections, header, bits, warnings))
     pages = _find_pages(source, sections, header, warnings)
     about = About(
@@ -172,6 +174,17 @@ def _read_header(source: Source, sections: Mapping[str, elf.Section]) -> Header:
         major = int.from_bytes(by_type[NOTE_FORMAT][4:8], "little")
         raise ImageNotSupported(f"{source.name}: unknown major version {major} (expected 0)")
     return Header(magic == MAGIC_HVM, nr_pages, _version(by_type.get(NOTE_VERSION, b"")), notes)
+
+
+def _each_doubt(header: Header, sections: Mapping[str, elf.Section]) -> Iterator[str]:
+    """What is not as the format has it, but can be read."""
+    formats = [note.data for note in header.notes if note.type == NOTE_FORMAT]
+    if formats and (minor := int.from_bytes(formats[0][:4], "little")) != MINOR:
+        yield f"unexpected dump minor number version {minor} (expected {MINOR})"
+    unknown = {note.type: note.owner for note in header.notes if note.type not in NOTE_NAMES}
+    yield from (f"unknown ELF note {kind:#x}({unknown[kind]})" for kind in sorted(unknown)[:MAX_TOLD])
+    if ".xen_pages" in sections and sections[".xen_pages"].offset % PAGE_SIZE:
+        yield f".xen_pages is not page aligned: it lies at {sections['.xen_pages'].offset:#x}"
 
 
 def _version(data: bytes) -> Mapping[str, str]:

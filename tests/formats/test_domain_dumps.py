@@ -121,6 +121,28 @@ def test_says_which_section_is_missing(core, section, missing):
         opened(core.data)
 
 
+def test_a_newer_minor_version_is_told_and_read(core):
+    core.put(core.note(FORMAT), "<Q", 2)
+
+    assert opened(core.data).about.warnings == ["unexpected dump minor number version 2 (expected 1)"]
+
+
+def test_a_note_of_another_type_is_told_and_kept(core):
+    core.put(core.note(VERSION) - 8, "<I", 0x2000007)
+
+    image = opened(core.data)
+
+    assert image.about.warnings == ["unknown ELF note 0x2000007(Xen)"]
+    assert 0x2000007 in [note.type for note in image.notes]
+
+
+def test_pages_that_do_not_begin_on_a_page_are_told(core):
+    at = core.headers[PAGES][0] + 24
+    core.put(at, "<Q", struct.unpack_from("<Q", core.data, at)[0] + 8)
+
+    assert any(".xen_pages is not page aligned" in text for text in opened(core.data).about.warnings)
+
+
 def test_a_dump_without_states_has_no_registers(core):
     core.rename(STATES)
 
