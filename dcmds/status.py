@@ -63,6 +63,8 @@ def status(call: Call) -> Iterator[StatusRow]:
     Names the file, the guest's node, its operating system's release and version, and what else the kernel's own
     memory says of itself. A guest that is not recognised is called so, with the reason.
 
+    Reads: of illumos utsname, buildversion, dump_osimage_uuid; of Linux the struct uts_namespace (name) at init_uts_ns.
+
     Example:
         ::status
     """

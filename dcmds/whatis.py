@@ -43,6 +43,10 @@ def whatis(call: Call) -> Iterator[WhatisRow]:
     of pages, what else is registered for the guest, and last the mappings of the kernel. Many addresses are reported
     in the order of what knows them.
 
+    Reads: of illumos struct modctl (mod_mp), kthread_t (t_stk, t_stkbase), cpu_t (cpu_next), struct memseg (pages,
+    epages), the segments of kas; of Linux struct module (list), struct task_struct (stack, thread.sp), the per-CPU
+    areas, struct page (flags), the slabs and the vmalloc areas.
+
     Example:
         fffffffffbc4b7f0::whatis
     """
