@@ -6,7 +6,8 @@
     paths      members of members: `a.b->c[3]`
     source     TypeSource: types by name and by symbol
     ctf        the types of an illumos kernel; ctf_container, ctf_records, ctf_symbols read one module's
-    dwarf      the types of a program's file; dwarf_search, dwarf_units, dwarf_records, dwarf_forms read its entries
+    dwarf      the types of a program's file; dwarf_search finds entries, dwarf_units, dwarf_abbreviations, dwarf_forms
+               read them, dwarf_records makes types of them
     typed      Objects, Typed: values in memory, read once and decoded on demand
     plans      how each type is decoded
     lists      linked lists and AVL trees of illumos

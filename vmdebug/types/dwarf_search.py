@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from formats.lazy import dataclass
 from vmdebug.types import dwarf_forms as forms
+from vmdebug.types.dwarf_abbreviations import Abbreviation, Table
 from vmdebug.types.dwarf_forms import Data, Value, string_at, uleb
-from vmdebug.types.dwarf_units import Abbreviation, Entry, Table, Unit, Units
+from vmdebug.types.dwarf_units import Entry, Unit, Units
 
 CHUNK = 4 << 20  # units are searched in groups of about so many bytes
 FEW = 8  # patterns; for more of them all words are looked at at once

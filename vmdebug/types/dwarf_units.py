@@ -1,10 +1,9 @@
-"""Units of DWARF: their headers, their abbreviations, and the walk over their entries.
+"""Units of DWARF: their headers, and the walk over their entries.
 
 An entry is an abbreviation's number and the values of its attributes; those with children are followed by them, up to
 a zero. A producer that says where the next sibling lies lets the walk skip the children.
 """
 
-import re
 import struct
 from array import array
 from bisect import bisect_right
@@ -12,45 +11,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from vmdebug.types import dwarf_forms as forms
-from vmdebug.types.dwarf_forms import INDEXED_STRINGS, WORD, Damage, Data, Sizes, Value, compiled, uleb
+from vmdebug.types.dwarf_abbreviations import Abbreviation, Abbreviations, Table
+from vmdebug.types.dwarf_forms import WORD, Damage, Data, Sizes, Value, uleb
 
-Spec = tuple[int, int, int]  # attribute, form, the value that the form implies
 TYPE_UNIT, SKELETON, SPLIT_COMPILE, SPLIT_TYPE = 2, 4, 5, 6  # unit types of version 5
 MAX_UNITS = 1 << 17
 MAX_ENTRIES = 1 << 24  # of one walk
-MAX_ABBREVIATIONS = 1 << 16  # of one table
-# Pairs of attribute and form, with its value for the form that implies one, up to a pair of zeros.
-SPECS = re.compile(rb"(?>(?!\0\0)[\x80-\xff]{0,4}[\0-\x7f](?>![\x80-\xff]{0,18}|[\x80-\xff]{0,4})[\0-\x7f]){0,256}\0\0")
-MAX_TABLES, MAX_LISTS = 64, 4  # remembered
-
-
-class Abbreviation:
-    """What entries of one number have.
-
-    `size` is that of all values, or None; `places` where attributes begin; `sibling` the place of four bytes that say
-    where the next sibling lies, or None.
-    """
-
-    __slots__ = ("children", "declared", "forms", "places", "sibling", "size", "specs", "tag")
-
-    def __init__(self, tag: int, children: bool, specs: Sequence[Spec], sizes: Sizes) -> None:
-        self.tag = tag
-        self.children = children
-        self.specs = specs
-        self.forms = {attribute: form for attribute, form, _ in reversed(specs)}
-        self.size, self.places = compiled(sizes, specs)
-        self.declared = forms.DECLARATION in self.forms
-        said = children and self.forms.get(forms.SIBLING) == forms.REF4
-        self.sibling = self.places.get(forms.SIBLING) if said else None
-
-
-class Table(dict[int, Abbreviation]):
-    """The abbreviations of a unit by their numbers."""
-
-    @cached_property
-    def indexed(self) -> bool:
-        """True if entries name themselves by the number of a string."""
-        return any(each.forms.get(forms.NAME) in INDEXED_STRINGS for each in self.values())
+MAX_LISTS = 4  # remembered
 
 
 class Unit:
@@ -142,9 +109,7 @@ class Units:
     def __init__(self, info: Data, types: Data, abbreviations: Data) -> None:
         self.info = info
         self.types = types
-        self._abbreviations = abbreviations
-        self._tables: dict[tuple[object, ...], Table] = {}
-        self._known: dict[tuple[object, ...], Abbreviation] = {}
+        self._abbreviations = Abbreviations(abbreviations)
         self._tops: dict[int, array[int]] = {}
 
     @cached_property
@@ -164,13 +129,7 @@ class Units:
 
     def table(self, unit: Unit) -> Table:
         """The abbreviations of a unit."""
-        key = (unit.abbreviations, *unit.sizes.key)
-        found = self._tables.get(key)
-        if found is None:
-            if len(self._tables) >= MAX_TABLES:
-                self._tables.pop(next(iter(self._tables)))
-            found = self._tables[key] = self._read_table(unit)
-        return found
+        return self._abbreviations.table(unit.abbreviations, unit.sizes)
 
     def entry(self, number: int) -> Entry:
         """The entry of that number."""
@@ -275,32 +234,6 @@ class Units:
             at, abbreviation = values_at, found
         raise Damage(f"the unit at {unit.start:#x} has more than {MAX_ENTRIES} entries")
 
-    def _read_table(self, unit: Unit) -> Table:
-        data, at, table = self._abbreviations, unit.abbreviations, Table()
-        if at >= len(data):
-            raise Damage(f"the abbreviations at {at:#x} lie behind their section")
-        while at < len(data):
-            code, at = uleb(data, at)
-            if not code:
-                break
-            tag, at = uleb(data, at)
-            specs = SPECS.match(data, at + 1)
-            if specs is None or len(table) >= MAX_ABBREVIATIONS:
-                raise Damage(f"the abbreviations at {unit.abbreviations:#x} do not end")
-            table[code] = self._abbreviation(tag, bool(data[at]), specs[0], unit.sizes)
-            at = specs.end()
-        return table
-
-    def _abbreviation(self, tag: int, children: bool, specs: bytes, sizes: Sizes) -> Abbreviation:
-        """One object for all that are alike: the units of a program have much the same ones."""
-        key = (tag, children, specs, *sizes.key)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= MAX_ABBREVIATIONS:
-                self._known.clear()
-            found = self._known[key] = Abbreviation(tag, children, list(_each_spec(bytes(specs))), sizes)
-        return found
-
 
 def _each_unit(data: Data, base: int, in_types: bool) -> Iterator[Unit]:
     at = 0
@@ -323,17 +256,6 @@ def _length(data: Data, at: int) -> tuple[int, int, int]:
         (length,) = struct.unpack_from("<Q", data, at + 4)
         return length, at + 12, 8
     return length, at + 4, 4
-
-
-def _each_spec(specs: bytes) -> Iterator[Spec]:
-    at = 0
-    while at < len(specs) - 2:
-        attribute, at = uleb(specs, at)
-        form, at = uleb(specs, at)
-        implicit = 0
-        if form == forms.IMPLICIT_CONST:
-            implicit, at = forms.sleb(specs, at)
-        yield attribute, form, implicit
 
 
 def _sibling(at: int, unit: Unit, abbreviation: Abbreviation) -> int:
