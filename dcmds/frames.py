@@ -69,6 +69,8 @@ def vtop(call: Call) -> Iterator[Translation]:
 
     Walks the page tables that the current vcpu's cr3 names, or with -p those of a process.
 
+    Reads: the page tables; with -p, of a Linux guest, struct task_struct (tasks, pid, mm), struct mm_struct (pgd).
+
     Example:
         fffffffffbc4b7f0::vtop
     """
@@ -122,6 +124,8 @@ def vatopfn(call: Call) -> Iterator[Frame]:
 
     Shows the page-table entry of each level, the lowest first, and the frame of the page: the guest's own number
     and, where its tables hold machine frames, the machine's. With -p in the page tables of a process.
+
+    Reads: the page tables; with -p, of a Linux guest, struct task_struct (tasks, pid, mm), struct mm_struct (pgd).
 
     Example:
         fffffffffbc4b7f0::vatopfn

@@ -101,6 +101,8 @@ def kgrep(call: Call) -> Iterator[ValueRow]:
     A page that is mapped twice is found twice. To search elsewhere than in the kernel's half of a 64-bit address space,
     give the limits.
 
+    Reads: the memory that the kernel's page tables map.
+
     Example:
         fffffffffbc4b7f0::kgrep -v
     """
@@ -172,6 +174,8 @@ def find(call: Call) -> Iterator[TextRow]:
     the guest's physical memory or a process' own. Matches that lie across pages are found, too; of those longer than
     a page, perhaps only a part. In a regular expression ^ and $ are the beginning and the end of a line, and \\xNN is
     a byte. Each match comes with the memory around it, from 16 bytes before.
+
+    Reads: the memory itself; with -P, of a Linux guest, struct task_struct (tasks, pid, mm), struct mm_struct (pgd).
 
     Example:
         ::find -i SunOS
