@@ -3,6 +3,7 @@
 import pytest
 
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.hats import Hat, Htable
 
 CPUS = 0xFFFF_FFFF_FBC4_B7F0
 
@@ -134,3 +135,47 @@ def test_finds_mappings_in_spite_of_a_list_without_end(illumos, damage):
     debug = illumos(damage=damage)
 
     assert f"maps addr={CPUS & ~0xFFF:x}" in "\n".join(debug.text("cpus::vatopfn | ::report_maps"))
+
+
+@pytest.mark.parametrize("level", [4, 100, 255])
+def test_an_htable_of_no_level_is_told(illumos, hat, table, level):
+    place = table + illumos().guest.objects.offsetof("htable_t", "ht_level")
+    debug = illumos({place: bytes([level])})
+
+    assert "which the processor does not have" in debug.errors(f"{hat:x}::htables")[0]
+    assert debug.rows("cpus::vtop")[0].paddr
+    debug.text("<cr3%1000::ptable -m; 1::report_maps -m")
+
+
+@pytest.mark.parametrize("shift", [0, 5, 200, 0xFFFF_FFFF])
+def test_levels_of_no_size_do_no_harm(illumos, shift):
+    truth, objects = illumos().truth, illumos().guest.objects
+    place = truth.address("mmu") + objects.offsetof("struct hat_mmu_info", "level_shift")
+    debug = illumos({place: shift.to_bytes(4, "little")})
+
+    for command in (
+        "cpus::vatopfn",
+        "1::report_maps",
+        "<cr3%1000::ptable -m",
+        "kas::print struct as a_hat | ::htables",
+    ):
+        debug.session.run(command)
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        (0x0020_00E3, [0xFFFF_8000_0063_4000]),
+        (0x0020_1063, []),  # names a table
+        (0x0020_00E2, []),  # is not present
+        (0x0040_00E3, []),
+    ],
+)
+def test_finds_a_page_inside_a_large_one(entry, found):
+    hat = Hat.__new__(Hat)
+    table = Htable(0x1000, 1, 0xFFFF_8000_0000_0000, 0, False)
+    data = bytes(24) + entry.to_bytes(8, "little") + bytes(4096 - 32)
+    hat.__dict__.update(shifts=[12, 21, 30, 39], per_table=512, tables={(1, table.vaddr): table})
+    hat._read = lambda *_: data
+
+    assert list(hat.each_mapping(0x234)) == found

@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
 
 IN_HAT = 0x01  # HTABLE_VLP: the entries are kept in the hat itself
-MAX_LEVELS = 8
+MAX_LEVELS, MAX_SHIFT = 8, 63
 MAX_BUCKETS = 1 << 20
 MAX_CHAIN = 1 << 16
 MAX_HATS = 1 << 18
 MAX_ENTRIES = 1 << 10
 WORD = 8
 CANONICAL = 1 << 47
+
+
+class BadHtable(DebuggerError):
+    def __init__(self, address: int, level: int) -> None:
+        super().__init__(f"htable {address:x} says that it is of level {level}, which the processor does not have")
 
 
 @dataclass(frozen=True)
@@ -75,19 +80,24 @@ class Hat:
 
     def entries(self, table: Htable) -> Sequence[int]:
         """Every entry of a table; of one that is kept in the hat, those that the hat has room for."""
-        count = min(self.per_table, self._room) if table.in_hat else self.per_table
+        count = self._count(table)
         return struct.unpack(f"<{count}Q", self._read(table, 0, count * WORD))
+
+    def _count(self, table: Htable) -> int:
+        return min(self.per_table, self._room) if table.in_hat else self.per_table
 
     def each_mapping(self, gfn: Gfn) -> Iterator[int]:
         """The addresses that map a frame, by the page-table entries of every table."""
+        import numpy as np
+
         for table in self.tables.values():
             shift = self.shifts[table.level]
-            for index, entry in enumerate(self.entries(table)):
-                if not entry & PRESENT or (table.level and not entry & LARGE):
-                    continue
-                inside = gfn - ((entry & FRAME) >> shift << shift >> PAGE_SHIFT)
-                if 0 <= inside < 1 << shift - PAGE_SHIFT:
-                    yield self.vaddr_of(table, index) + (inside << PAGE_SHIFT)
+            entries = np.frombuffer(self._read(table, 0, self._count(table) * WORD), dtype="<u8")
+            needed = PRESENT | LARGE if table.level else PRESENT
+            mapping = entries & needed == needed
+            same = (entries & FRAME) >> shift == gfn >> shift - PAGE_SHIFT
+            for index in np.flatnonzero(mapping & same):
+                yield self.vaddr_of(table, int(index)) + (gfn << PAGE_SHIFT) % (1 << shift)
 
     def vaddr_of(self, table: Htable, index: int, level: int | None = None) -> Vaddr:
         """The first address that an entry maps, in a table of its own level or of another."""
@@ -98,7 +108,7 @@ class Hat:
     def shifts(self) -> Sequence[int]:
         """The lowest address bit that each level translates, the last level first."""
         levels = min(self._mmu["max_level"] + 1, MAX_LEVELS)
-        return [shift & 0x3F for shift in self._mmu["level_shift"][:levels]]
+        return [min(max(shift, PAGE_SHIFT), MAX_SHIFT) for shift in self._mmu["level_shift"][:levels]]
 
     @cached_property
     def per_table(self) -> int:
@@ -107,6 +117,8 @@ class Hat:
     def _htable(self, address: int) -> Htable:
         htable = self.guest.objects.at("htable_t", address)
         level, flags = htable["ht_level"], htable["ht_flags"]
+        if not 0 <= level < len(self.shifts):
+            raise BadHtable(address, level)
         in_hat = bool(flags & IN_HAT and self._kept)
         return Htable(address, level, Vaddr(htable["ht_vaddr"]), Pfn(htable["ht_pfn"]), in_hat)
 
