@@ -1,7 +1,7 @@
 """Linux processes and threads: ::ps ::pgrep ::ptree ::task ::pid2task, the walkers task and thread."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from formats.frames import Vaddr
@@ -9,10 +9,12 @@ from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.errors import DebuggerError, ImageError
 from vmdebug.guests.linux.kernel import Linux, linux
+from vmdebug.guests.linux.namespaces import pid_numbers
 from vmdebug.guests.linux.tasks import Task, each_process, each_task
 
 GUESTS = ("linux",)
-HEAD = "S PID    PPID   TGID   UID    CPU FLAGS      ADDR             NAME"
+HEAD = "S PID    PPID   TGID   UID    CPU FLAGS      ADDR             "
+HEAD_SPACES = f"{'PIDNS':<10} {'PIDS':<12} "
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class TaskRow:
     flags: task_struct.flags
     comm: its name
     command: with -f, its command line, null where it has none or the pages are not in the image
+    pids: with -n, its number in each pid namespace, the outermost first, null where it has given them back
+    pidns: with -n, the inode of its own pid namespace, as /proc/PID/ns/pid shows it
     """
 
     addr: Vaddr
@@ -41,21 +45,30 @@ class TaskRow:
     flags: Hex
     comm: str
     command: str | None
+    pids: Sequence[int] | None
+    pidns: int | None
+    _spaces: bool
 
 
 def task_lines(rows: Iterable[TaskRow], _: Show) -> Iterator[str]:
     for number, row in enumerate(rows):
         if number == 0:
-            yield HEAD
+            yield f"{HEAD}{HEAD_SPACES if row._spaces else ''}NAME"
         name = row.command or (f"[{row.comm}]" if row.command is not None else row.comm)
         yield (
             f"{row.state} {row.pid:<6} {row.ppid:<6} {row.tgid:<6} {row.uid:<6} {row.cpu:<3} "
-            f"0x{row.flags:08x} {row.addr:016x} {name}"
+            f"0x{row.flags:08x} {row.addr:016x} {spaces_of(row) if row._spaces else ''}{name}"
         )
 
 
-def row_of(task: Task, full: bool = False) -> TaskRow:
-    """A task as a row."""
+def spaces_of(row: TaskRow) -> str:
+    numbers = "-" if row.pids is None else "/".join(map(str, row.pids))
+    return f"{'-' if row.pidns is None else row.pidns:<10} {numbers:<12} "
+
+
+def row_of(task: Task, full: bool = False, spaces: bool = False) -> TaskRow:
+    """A task as a row, in full with its command line, on demand with its pid namespaces."""
+    numbers = pid_numbers(task) if spaces else None
     return TaskRow(
         addr=Vaddr(task.address),
         pid=task.pid,
@@ -67,15 +80,18 @@ def row_of(task: Task, full: bool = False) -> TaskRow:
         flags=Hex(task.flags),
         comm=task.comm,
         command=task.command if full else None,
+        pids=numbers.numbers if numbers else None,
+        pidns=numbers.inode if numbers else None,
+        _spaces=spaces,
     )
 
 
-def each_row(call: Call, tasks: Iterable[Task], full: bool = False) -> Iterator[TaskRow]:
+def each_row(call: Call, tasks: Iterable[Task], full: bool = False, spaces: bool = False) -> Iterator[TaskRow]:
     """The rows of tasks; one that cannot be read, or a list that breaks off, is reported, not silent."""
     try:
         for task in tasks:
             try:
-                yield row_of(task, full)
+                yield row_of(task, full, spaces)
             except (DebuggerError, ImageError) as err:
                 call.warn(f"failed to read the task at {task.address:x}: {err}")
     except (DebuggerError, ImageError) as err:
@@ -85,7 +101,11 @@ def each_row(call: Call, tasks: Iterable[Task], full: bool = False) -> Iterator[
 @dcmd(
     "ps",
     address="optional",
-    flags=(Flag("f", "show command lines, out of the processes' own memory"), Flag("t", "show every thread")),
+    flags=(
+        Flag("f", "show command lines, out of the processes' own memory"),
+        Flag("n", "show the numbers in every pid namespace that it is in"),
+        Flag("t", "show every thread"),
+    ),
     text=task_lines,
     row=TaskRow,
     guests=GUESTS,
@@ -97,17 +117,19 @@ def ps(call: Call) -> Iterator[TaskRow]:
     letters are those of ps: R S D T t X Z P, and I for an idle kernel thread.
 
     Reads: struct task_struct (tasks, pid, tgid, real_parent, real_cred, __state, exit_state, flags, comm), struct cred
-    (uid); with -f struct mm_struct (pgd, arg_start, arg_end) and the process' own memory.
+    (uid); with -f struct mm_struct (pgd, arg_start, arg_end) and the process' own memory; with -n struct pid (level,
+    numbers), struct upid (nr, ns), struct pid_namespace (ns).
 
-    Example:
+    Examples:
         ::ps -f
+        ::ps -n | ::group pidns
     """
-    kernel, full = linux(call.guest), "f" in call.flags
+    kernel, full, spaces = linux(call.guest), "f" in call.flags, "n" in call.flags
     if call.address is not None:
         first = Task(kernel, call.address)
-        yield from each_row(call, first.each_thread() if "t" in call.flags else [first], full)
+        yield from each_row(call, first.each_thread() if "t" in call.flags else [first], full, spaces)
         return
-    yield from each_row(call, each_task(kernel) if "t" in call.flags else each_process(kernel), full)
+    yield from each_row(call, each_task(kernel) if "t" in call.flags else each_process(kernel), full, spaces)
 
 
 @dcmd(

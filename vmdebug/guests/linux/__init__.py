@@ -6,7 +6,7 @@
     tasks states stacks cpus log   processes, how they are unwound, processors, the kernel's messages
     orctables regions text     unwind data, where stacks lie, where instructions lie and calls return to
     generated traced           code made at run time (BPF, trampolines), return addresses that a tracer replaced
-    mm paths files             address spaces of processes, paths, open files and mounts
+    mm paths files namespaces  address spaces of processes, paths, open files and mounts, numbers in pid namespaces
     pages memory vmalloc       page descriptors and the direct map, what memory is used for, areas mapped piece by piece
     slabs freelists            caches of objects, and which objects are free
     interrupts timers workqueues   what calls the kernel now or later
