@@ -4,7 +4,6 @@ dwarf_search finds entries, dwarf_units reads them, dwarf_records makes types of
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
@@ -110,16 +109,6 @@ class DwarfTypes(TypeSource):
             return None
         entry = self._sound(lambda: next(self._search.each_named(symbol.name, (forms.SUBPROGRAM,)), None))
         return self._sound(lambda: self._maker.function(entry)) if entry else None
-
-    @cached_property
-    def problem(self) -> str:
-        """What keeps the data from being used; "" if nothing was seen."""
-        try:
-            units = self._search.units.all
-            self._search.units.root(units[0]) if units else None
-        except (Damage, IndexError) as err:
-            return damaged(self.name, err).found
-        return "" if units else "it has no units"
 
     def _look(self, tag: str, name: str) -> Type | None:
         """A definition, else the first declaration."""
