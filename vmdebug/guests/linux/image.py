@@ -25,6 +25,7 @@ LOWEST_DIRECT_MAP, END_32 = 0x4000_0000, 1 << 32  # PAGE_OFFSET with CONFIG_VMSP
 MIN_TEXT = 1 << 20  # a smaller run of code is a program's, a module's or the firmware's
 HYPERVISOR_START, HYPERVISOR_END = 0xFFFF_8000_0000_0000, 0xFFFF_8800_0000_0000  # Linux leaves these to Xen
 MAX_CANDIDATES = 64  # pages that look like a root and are none: more than any image has shown
+MAX_PLACES = 256  # runs of read-only memory that are searched: a kernel has few, a program some
 MAX_READ_ONLY = 256 << 20  # of read-only data: many times what any kernel has
 PLACE, WINDOW = "kallsyms-1", struct.Struct("<QQ")  # what the cache calls the tables' first and last offset, and these
 
@@ -79,7 +80,8 @@ def _find_without_registers(target: Target) -> KernelImage:
 def _find_under(target: Target, root: int, reasons: list[str]) -> KernelImage | None:
     """The kernel that the tables at a root show; if there is none, `reasons` gets why."""
     space, text = target.space(root), None
-    for text, span in _places(space) if target.word == 8 else _places_32(space):
+    places = _places(space) if target.word == 8 else _places_32(space)
+    for text, span in islice(places, MAX_PLACES):
         found = _kallsyms_in(space, span, text, target) if span else None
         if span and found:
             return KernelImage(space, text, span, found, _half(space, text, target.word))
