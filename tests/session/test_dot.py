@@ -67,6 +67,18 @@ def test_the_next_address_never_crosses_the_sign_bit(debug):
     assert r"'\n' would cause '.' to overflow" in sitting("\n", DEFAULT)[1]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("7fffffffffffffff::step; +=K", "'+' would cause '.' to overflow"),
+        ("fffffffffffffff8::step; +=K", "'+' would cause '.' to overflow"),
+        ("4::step; ^=K", "'^' would cause '.' to underflow"),
+    ],
+)
+def test_neither_do_the_terms_that_go_on_and_back(debug, text, told):
+    assert debug().refused(text) == f"vmdebug: {told}\n"
+
+
 # 6.3 and 6.4: what a command line repeats
 
 

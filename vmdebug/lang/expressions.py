@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vmdebug.errors import DebuggerError, UnknownObject, UnknownSymbol
 from vmdebug.lang import tree
-from vmdebug.lang.numbers import DIGITS, MASK, read_character, read_number, signed
+from vmdebug.lang.numbers import DIGITS, MASK, SIGN, read_character, read_number, signed
 from vmdebug.lang.tree import Expression
 
 SIZES: Mapping[str, int] = {"c": 1, "1": 1, "s": 2, "2": 2, "i": 4, "4": 4, "l": 8, "8": 8}
@@ -28,6 +28,13 @@ class DivideOverflow(DebuggerError):
 class InvalidCast(DebuggerError):
     def __init__(self, operator: str) -> None:
         super().__init__(f"invalid cast -- {operator}")
+
+
+class DotWraps(DebuggerError):
+    """`+` and `^` where dot would leave its half of the address space, or go below 0."""
+
+    def __init__(self, sign: str) -> None:
+        super().__init__(f"'{sign}' would cause '.' to {'overflow' if sign == '+' else 'underflow'}")
 
 
 class Environment(Protocol):
@@ -96,9 +103,14 @@ def _here(sign: str, env: Environment) -> int:
         case ".":
             return env.dot
         case "+":
-            return (env.dot + env.increment) & MASK
+            following = env.dot + env.increment
+            if following > MASK or (following ^ env.dot) & SIGN:
+                raise DotWraps(sign)
+            return following
         case "^":
-            return (env.dot - env.increment) & MASK
+            if env.increment > env.dot:
+                raise DotWraps(sign)
+            return env.dot - env.increment
         case _:
             return env.last_address
 
