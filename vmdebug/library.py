@@ -92,20 +92,23 @@ def open_machine(
     allow_backing: Sequence[Path | str] = (),
     cache_dir: Path | None = None,
     plugins: Sequence[Path | str] = (),
+    symbols: Path | str | None = None,
 ) -> Machine:
     """The machine in an image; ImageError if the file is none, or is broken.
 
-    `plugins` are files and folders beside those that are installed; one that fails is a warning.
+    `plugins` are files and folders beside those that are installed; one that fails is a warning. `symbols` is a file
+    with the names and types that the image lacks. In `cache_dir` is kept what serves the next time.
     """
     from formats.cache import Cache
     from formats.opener import open_image
     from vmdebug.guests import find_guest
     from vmdebug.plugins import load_plugins
+    from vmdebug.symbols.file import SymbolFile
 
     load_plugins(_warn, plugins)
     image = open_image(*names, allow_backing=allow_backing, cache_dir=cache_dir)
     target = Target(image, Cache(cache_dir) if cache_dir else None)
-    return Machine(target, find_guest(target))
+    return Machine(target, find_guest(target, SymbolFile(Path(symbols)) if symbols else None))
 
 
 def _warn(text: str) -> None:

@@ -30,7 +30,7 @@ Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L pat
     --no-cache  keep nothing between runs                 --disk      a qcow2 disk instead of a machine
     --page-cache MiB       decompressed pages to keep in memory (64)
     --allow-backing path   a file or folder that a disk may be based on, outside its own folder
-    --symbols file         an ELF file with the names and types (BTF or DWARF) that the image lacks
+    --symbols file         a file with the names and types that the image lacks: ELF (BTF or DWARF), or bare BTF
     --help, --man, --version
 """
 LETTERS = "e:o:s:V:P:ACSmMfkuwyFWI:L:R:b:p:?h"

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import vmdebug
 from fixtures.linux import btf, scene
 from fixtures.linux.kernel import LINK_TEXT
 from fixtures.linux.scene import Plan
@@ -158,3 +159,44 @@ def test_the_notes_of_a_real_kernel_name_its_build(real, truth):
 
     assert f"BUILD-ID={guest.build_id.hex()}\n" in said
     assert len(guest.build_id) == 20
+
+
+@pytest.fixture
+def bare_btf(bare, tmp_path):
+    """A file that holds the kernel's BTF and nothing else, as /sys/kernel/btf/vmlinux does."""
+    core, path = tmp_path / "full", tmp_path / "kernel.btf"
+    scene.build(Plan(kallsyms="4.20", orc=1, shift=bare[0].plan.shift)).guest.save(core, format="elf-core")
+    linux = find_guest(Target(open_image(core)))
+    start, stop = linux.address("__start_BTF"), linux.address("__stop_BTF")
+    path.write_bytes(linux.space.read(start, stop - start))
+    return path
+
+
+def test_a_file_of_bare_btf_gives_types(bare, bare_btf):
+    made, core = bare
+    said = {task.address: (task.pid, task.process.comm) for task in (*made.idle, *made.tasks.values())}
+    guest = guest_of(core, bare_btf)
+
+    (fact,) = [fact for fact in guest.evidence if fact.name == "types"]
+    assert {task.address: (task.pid, task.comm) for task in each_task(guest)} == said
+    assert (fact.value, fact.evidence) == ("BTF", f"{bare_btf}, not known to be of the kernel's build")
+
+
+def test_the_library_takes_the_file_too(bare, bare_btf):
+    made, core = bare
+
+    rows = vmdebug.open(core, symbols=bare_btf).rows("::ps")
+
+    assert {row.pid for row in rows} == {task.process.pid for task in (made.idle[0], *made.tasks.values())}
+
+
+@pytest.mark.parametrize("cut", [3, 20, 100])
+def test_bare_btf_that_is_cut_short_is_one_line(bare, bare_btf, cut):
+    bare_btf.write_bytes(bare_btf.read_bytes()[:cut])
+    words = ["--symbols", bare_btf, "-e", "::sizeof struct task_struct", bare[1]]
+
+    done = subprocess.run([sys.executable, "-m", "vmdebug", *words], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "kernel.btf" in done.stderr

@@ -34,7 +34,7 @@ def types_of(names: "SymbolFile", *, pointer: int, shift: int, variables: Mappin
 
 def shift_of(names: "SymbolFile", text: int) -> int:
     """How far a kernel whose image begins at `text` runs above where the file was linked to."""
-    first = names.part.find("_text") or names.part.find("_stext")
+    first = (names.part.find("_text") or names.part.find("_stext")) if names.has_symbols else None
     return text - first.value if first else 0
 
 

@@ -35,14 +35,15 @@ class Unknown:
         self.symbols = SymbolTable(why=self.why)
         self.types: TypeSource = EmptyTypes(self.why)
         if names:
-            self.symbols = SymbolTable(main=MovedPart(names.part, self.shift))
+            if names.has_symbols:
+                self.symbols = SymbolTable(main=MovedPart(names.part, self.shift))
             names.taken = True
             self.types = types_of(names, pointer=target.word, shift=self.shift, variables={})
 
     @cached_property
     def shift(self) -> int:
         """How far the kernel of the user's file was moved: the image's first page against the file's first symbol."""
-        first = self.names.part.find("_text") if self.names else None
+        first = self.names.part.find("_text") if self.names and self.names.has_symbols else None
         if first is None or not IMAGE_START <= first.value < IMAGE_END:
             return 0
         try:
@@ -55,7 +56,8 @@ class Unknown:
     def evidence(self) -> Sequence[Fact]:
         facts = [Fact("guest", "unknown", self.why)]
         if self.names:
-            facts.append(Fact("symbols", str(self.names.path), f"the user's file, moved by {self.shift:+#x}"))
+            if self.names.has_symbols:
+                facts.append(Fact("symbols", str(self.names.path), f"the user's file, moved by {self.shift:+#x}"))
             if kind := kind_of(self.names):
                 facts.append(Fact("types", kind, "the user's file"))
         return facts

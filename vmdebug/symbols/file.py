@@ -1,4 +1,4 @@
-"""Symbols and types out of an ELF file that the user names, for guests that carry none: `--symbols FILE`."""
+"""Symbols and types out of a file that the user names, for guests that carry none: `--symbols FILE`."""
 
 import struct
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vmdebug.symbols.elf import ENTRY, ElfPart, Tables
-from vmdebug.symbols.sections import BadSymbolFile, ElfFile
+from vmdebug.symbols.sections import BadSymbolFile, sections_of
 from vmdebug.symbols.table import Part, Symbol
 
 __all__ = ["BadSymbolFile", "MovedPart", "SymbolFile"]
@@ -24,16 +24,24 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 class SymbolFile:
-    """An ELF file's symbol table, and its BTF and DWARF if it has some. Only its headers are read before a look-up."""
+    """An ELF file's symbol table, and its BTF and DWARF if it has some; or a file that is BTF and nothing else.
+
+    Only its headers are read before a look-up.
+    """
 
     def __init__(self, path: Path, progress: Progress = silent) -> None:
         self.path = path
         self.progress = progress
         self.taken = False  # by the guest, which lacks what the file has
-        self._elf = ElfFile(path)
         if not path.is_file():
             raise BadSymbolFile(path, "no such file")
+        self._elf = sections_of(path)
         self.bits = self._elf.bits  # 32 or 64; what is no ELF file is refused here
+
+    @cached_property
+    def has_symbols(self) -> bool:
+        """True if it names anything: one that was stripped does not, nor does BTF alone."""
+        return bool(self._elf.section(".symtab"))
 
     @cached_property
     def part(self) -> ElfPart:

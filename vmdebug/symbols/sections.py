@@ -1,4 +1,5 @@
-"""The sections of an ELF file on disk, mapped and not copied; compressed ones are unpacked when they are asked for.
+"""The sections of an ELF file on disk, mapped and not copied; compressed ones are unpacked when they are asked for. Or
+the one that a file of BTF is.
 
 Specified in: System V ABI, chapter 4; SHF_COMPRESSED in its gABI supplement; `.zdebug_` names as binutils wrote them.
 """
@@ -16,6 +17,7 @@ NOBITS, COMPRESSED = "SHT_NOBITS", 0x800
 ZLIB, ZSTD = 1, 2
 HEADERS = {32: struct.Struct("<III"), 64: struct.Struct("<I4xQQ")}  # kind, unpacked size, alignment
 OLD_HEADER = struct.Struct(">4sQ")
+BTF_HEAD = b"\x9f\xeb\x01"  # magic and version
 MAX_UNPACKED = 4 << 30
 MAX_SECTIONS = 1 << 16
 MAX_RATIO = 1100  # zlib cannot do better than 1032 to 1
@@ -115,6 +117,33 @@ class ElfFile:
         if len(found) != size:
             raise BadSymbolFile(self.path, f"section {name} unpacks to {len(found):#x} bytes, not to {size:#x}")
         return memoryview(found)
+
+
+class BtfFile:
+    """A file that is one blob of BTF, as /sys/kernel/btf/vmlinux and `bpftool` give it: nothing but that section."""
+
+    bits = 64
+    linked = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def section(self, name: str) -> memoryview:
+        """The whole file as .BTF; no other section."""
+        try:
+            return memoryview(self.path.read_bytes() if name == ".BTF" else b"")
+        except OSError as err:
+            raise BadSymbolFile(self.path, str(err)) from err
+
+
+def sections_of(path: Path) -> ElfFile | BtfFile:
+    """The sections of a file of either kind, told by how it begins; what is neither is taken for ELF, and refused."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(len(BTF_HEAD))
+    except OSError as err:
+        raise BadSymbolFile(path, err.strerror or str(err)) from err
+    return BtfFile(path) if head == BTF_HEAD else ElfFile(path)
 
 
 def _inflate(kind: int, data: memoryview, size: int) -> bytes:

@@ -82,7 +82,7 @@ class Linux:
         from vmdebug.symbols.file import MovedPart
 
         file = self.file
-        if file is None or (self.build_id and file.build_id not in (b"", self.build_id)):
+        if file is None or not file.has_symbols or (self.build_id and file.build_id not in (b"", self.build_id)):
             return self.core_info.symbols
         return MovedPart(file.part, shift_of(file, self.image.text))
 
