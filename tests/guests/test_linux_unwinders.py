@@ -9,7 +9,7 @@ import vmdebug
 from fixtures.linux import generated, scene
 from fixtures.linux.scene import BPF_USER, GRAPHED_USER, TRACED_USER, Plan
 from formats.opener import open_image
-from vmdebug.errors import DebuggerError
+from vmdebug.errors import DebuggerError, NotInDump
 from vmdebug.guests.linux import find
 from vmdebug.guests.linux.stacks import NoRegisters, NoStack
 from vmdebug.guests.linux.tasks import each_task
@@ -196,6 +196,31 @@ def test_unwind_data_that_cannot_be_used_is_told(tmp_path):
         reason.startswith("the kernel's ORC unwind data cannot be read: ORC unwind data of no known layout; ")
         for reason in broken
     )
+
+
+def test_unwind_data_that_the_image_does_not_hold_is_told(made, monkeypatch):
+    guest, path = made("orc")
+    linux = find(Target(open_image(path)))
+    start, end = (guest.kernel.address(f"__{edge}_orc_unwind_ip") for edge in ("start", "stop"))
+    tasks, read = tasks_of(linux), linux.space.read
+
+    def lacking(address, size):
+        if start <= address < end:
+            raise NotInDump(address, "left out")
+        return read(address, size)
+
+    monkeypatch.setattr(linux.space, "read", lacking)
+    asked = [task for task in guest.tasks.values() if task.calls]
+    stacks = {task.pid: list(linux.stacks.of_task(tasks[task.address])) for task in asked}
+
+    assert {pid: named(linux, calls) for pid, calls in stacks.items()} == {task.pid: task.calls for task in asked}
+    assert "orc" not in {call.how for calls in stacks.values() for call in calls}
+    reasons = [call.reason for calls in stacks.values() for call in calls if call.reason]
+    assert reasons
+    for reason in reasons:
+        assert reason.startswith("the unwind data for 0xffffffff")
+        assert "cannot be read: " in reason
+        assert "left out" in reason
 
 
 def test_commands_mark_what_is_a_guess(made):

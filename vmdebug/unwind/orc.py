@@ -9,15 +9,16 @@ Specified in: arch/x86/include/asm/orc_types.h and arch/x86/kernel/unwind_orc.c 
 import struct
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import field
+from typing import Protocol
 
 from formats.lazy import dataclass
 from vmdebug.unwind import walk
 from vmdebug.unwind.registers import IRET, REG_NAMES, REGS, RIP_AT, USER, WORD
 from vmdebug.unwind.walk import State, Step, UnwindError
 
-ENTRY = struct.Struct("<hhH")
+PLACE, ENTRY = struct.Struct("<i"), struct.Struct("<hhH")
 MAX_ENTRIES = 1 << 23
 MASK = (1 << 64) - 1
 
@@ -107,27 +108,36 @@ def _traps_signal(entries: bytes) -> bool:
     return any(high & 0b11 and high & 0b100 for high in set(entries[ENTRY.size - 1 :: ENTRY.size]))
 
 
+class Bytes(Protocol):
+    """Bytes, or what gives the same slices of bytes that lie elsewhere."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 @dataclass
 class OrcTable:
     """The entries of the kernel or of one module. `base` is the address of the table of addresses."""
 
     base: int
-    places: bytes
-    entries: bytes
+    places: Bytes
+    entries: Bytes
     layout: Layout
     _decoded: dict[bytes, Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._offsets: Sequence[int] = memoryview(self.places).cast("i")
-        if len(self._offsets) * ENTRY.size != len(self.entries) or len(self._offsets) > MAX_ENTRIES:
-            raise OrcError(f"ORC tables differ: {len(self._offsets)} addresses, {len(self.entries)} bytes of entries")
+        self._count = len(self.places) // PLACE.size
+        if self._count * ENTRY.size != len(self.entries) or self._count > MAX_ENTRIES:
+            raise OrcError(f"ORC tables differ: {self._count} addresses, {len(self.entries)} bytes of entries")
 
     def address(self, number: int) -> int:
-        return (self.base + 4 * number + self._offsets[number]) & MASK
+        at = PLACE.size * number
+        return (self.base + at + int(PLACE.unpack(self.places[at : at + PLACE.size])[0])) & MASK
 
     def find(self, pc: int) -> Entry | None:
         """The entry that holds at an address: the last at or below it."""
-        number = bisect_right(range(len(self._offsets)), pc, key=self.address) - 1
+        number = bisect_right(range(self._count), pc, key=self.address) - 1
         if number < 0:
             return None
         raw = self.entries[number * ENTRY.size : (number + 1) * ENTRY.size]

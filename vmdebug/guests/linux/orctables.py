@@ -1,15 +1,40 @@
 """The ORC tables of a kernel: its own, its modules', and what holds for trampolines, which are copies of its code."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vmdebug.errors import DebuggerError
-from vmdebug.unwind.orc import ENTRY, MAX_ENTRIES, Entry, OrcTable, find_layout
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.unwind.orc import ENTRY, HASHES, MAX_ENTRIES, PLACE, Entry, OrcTable, find_layout
+from vmdebug.unwind.walk import UnwindError
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
 
 HEADER_SIZE = 20  # of the hash that names the layout
+
+
+class Unreadable(UnwindError):
+    """Unwind data that the image does not hold. Frame pointers do not help: a kernel with such data has none."""
+
+    def __init__(self, ip: int, err: ReadFailed) -> None:
+        super().__init__(f"the unwind data for {ip:#x} cannot be read: {err}")
+
+
+class Lying:
+    """Bytes where they lie in the guest: each slice is read when it is asked for, one look-up needs but a few."""
+
+    def __init__(self, read: Callable[[int, int], bytes], start: int, size: int) -> None:
+        self._read = read
+        self._start = start
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._size)
+        return self._read(self._start + start, max(stop - start, 0))
 
 
 class OrcTables:
@@ -35,7 +60,10 @@ class OrcTables:
         if table is None and self.kernel is not None:
             pc = self._linux.generated.copied_from(pc) or 0
             table = self.kernel if pc else None
-        return table.find(pc) if table else None
+        try:
+            return table.find(pc) if table else None
+        except ReadFailed as err:
+            raise Unreadable(pc, err) from err
 
     def _covering(self, pc: int) -> OrcTable | None:
         """The kernel's table, or that of the module that an address lies in."""
@@ -61,5 +89,6 @@ class OrcTables:
             return None
         header = names.find("__start_orc_header")
         known = read(header.value, HEADER_SIZE) if header else b""
-        data = read(entries, count * ENTRY.size)
-        return OrcTable(places, read(places, 4 * count), data, find_layout(known, data))
+        size = count * ENTRY.size
+        layout = find_layout(known, b"" if known in HASHES else read(entries, size))
+        return OrcTable(places, Lying(read, places, count * PLACE.size), Lying(read, entries, size), layout)
