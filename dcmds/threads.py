@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
@@ -11,6 +12,9 @@ from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos import threads
 from vmdebug.guests.illumos.findstack import find_stack
 from vmdebug.guests.illumos.kernel import Illumos, illumos
+from vmdebug.lang.flags import each_word
+from vmdebug.lang.pipeline import OK, Reported
+from vmdebug.session import Session
 from vmdebug.types.typed import Typed
 
 GUESTS = ("illumos",)
@@ -39,6 +43,7 @@ class StackRow:
     free: whether the thread is free
     frames: the calls, the innermost first
     possible: where nothing is conclusive, the frames from which steps lead upward, and how many
+    output: with a command, the lines that it printed; then there are no frames
     """
 
     thread: Vaddr
@@ -48,6 +53,7 @@ class StackRow:
     free: bool
     frames: Sequence[FrameRow]
     possible: Sequence["Possible"]
+    output: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,13 @@ def _stack(row: StackRow, show: Show, full: bool) -> Iterator[str]:
     if row.pc is not None:
         yield f"[ {row.sp:016x} {row.symbol}() ]"
     yield from (f"  {frame_line(frame, show, full)}" for frame in row.frames)
+    yield from (f"  {line}" for line in row.output)
 
 
 @dcmd(
     "findstack",
     address="required",
+    synopsis="[-v] ['command']",
     flags=(Flag("v", "with the arguments of each call"),),
     text=stack_lines,
     row=StackRow,
@@ -92,15 +100,32 @@ def findstack(call: Call) -> Iterator[StackRow]:
     """find kernel thread stack
 
     Where the stack of a thread that does not run begins, and its calls with their frame pointers. Where the saved stack
-    pointer leads nowhere, every word of the stack is tried as a frame.
+    pointer leads nowhere, every word of the stack is tried as a frame. A command takes the place of the calls: it runs
+    with dot set to where the stack begins.
 
     Reads: kthread_t (t_state, t_schedflag, t_stk, t_stkbase, t_pcb), the stack.
 
-    Example:
+    Examples:
         ffffff0001593c80::findstack -v
+        ffffff0001593c80::findstack '<.$c'
     """
+    words = list(each_word(call.args))
+    if len(words) > 1:
+        raise call.usage()
     for address in call.addresses:
-        yield stack_of(call, illumos(call.guest), address, ALL if "v" in call.flags else 0)
+        row = stack_of(call, illumos(call.guest), address, ALL if "v" in call.flags else 0)
+        yield from _commanded(call, row, words[0]) if words and row.sp is not None else [row]
+
+
+def _commanded(call: Call, row: StackRow, command: str) -> Iterator[StackRow]:
+    """The stack with what a command prints of it; one that fails ends the pipeline."""
+    session = cast(Session, call.session)
+    output = session.run_held(command, row.sp or 0)
+    status = session.status
+    call.leave_dot(session.dot, session.increment)
+    yield replace(row, frames=[], output=output)
+    if status != OK:
+        raise Reported("failed to evaluate command")
 
 
 def stack_of(call: Call, guest: Illumos, address: int, count: int) -> StackRow:

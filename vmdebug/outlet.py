@@ -1,6 +1,8 @@
 """Where a session's words go: rows as lines or JSON to one stream, diagnostics to another, both to a log."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
 from typing import TextIO
 
 from vmdebug import render
@@ -16,6 +18,7 @@ class Outlet:
         self.err = err
         self.json = json
         self.log: TextIO | None = None
+        self._holding = False
         self.errors: list[str] = []  # of the pipeline that runs
 
     def line(self, text: str, width: int | None = None) -> None:
@@ -57,9 +60,21 @@ class Outlet:
         for line in render.lines(entry, rows, show, chosen):
             self.line(line, show.wrap)
 
+    @contextmanager
+    def held(self) -> Iterator[StringIO]:
+        """Keep lines back for a while, as text even where rows go out as JSON; diagnostics go where they went."""
+        self._flush(self.out)
+        before = self.out, self.json, self._holding
+        held = StringIO()
+        self.out, self.json, self._holding = held, False, True
+        try:
+            yield held
+        finally:
+            self.out, self.json, self._holding = before
+
     def _write(self, text: str) -> None:
         self.out.write(text)
-        if self.log is not None:
+        if self.log is not None and not self._holding:
             self.log.write(text)
 
     def _flush(self, stream: TextIO) -> None:

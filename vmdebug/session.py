@@ -90,6 +90,17 @@ class Session(Runner):
             if not self._run_again(text, frame):
                 self.status = ERROR
 
+    def run_held(self, text: str, dot: int) -> list[str]:
+        """Run a command line for a dcmd with dot set; the lines that it would print. `status` says how it ended."""
+        self.dot = dot
+        collected, self.collected = self.collected, None
+        try:
+            with self.outlet.held() as held:
+                self.run_nested(text)
+        finally:
+            self.collected = collected
+        return held.getvalue().split("\n")[:-1]
+
     def run_macro(self, path: Path) -> None:
         """Run a file of commands; one that names another at its end gives way to it."""
         following: Path | None = path

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from vmdebug.errors import DebuggerError
@@ -217,3 +219,51 @@ def test_reports_a_thread_whose_stack_is_not_there(illumos, sleeper, member):
 
     assert len(lines) == 4
     assert debug.errors(f"{thread:x}::threadlist -v") == [f"vmdebug: thread {thread:x} isn't in memory"]
+
+
+@pytest.mark.parametrize("nested", ["<.$c", "<.$C0", "::echo a; ::echo b", ".=K", "<.$c !head -1"])
+def test_runs_a_command_where_a_stack_begins(illumos, sleeper, nested):
+    debug = illumos()
+    thread, sp = (each.removeprefix("0x") for each in (sleeper["address"], sleeper["stack_pointer"]))
+
+    assert debug.text(f"{thread}::findstack '{nested}'") == [
+        f"stack pointer for thread {thread}: {sp}",
+        f"[ {sp} _resume_from_idle+0xf1() ]",
+        *(f"  {line}" for line in debug.text(f"{sp}::eval '{nested}'")),
+    ]
+
+
+def test_a_stack_has_the_calls_or_what_a_command_printed(illumos, sleeper):
+    debug = illumos()
+    (whole,) = debug.rows(f"{sleeper['address']}::findstack")
+
+    (row,) = debug.rows(f"{sleeper['address']}::findstack '::echo a b'")
+
+    assert row == replace(whole, frames=[], output=["a b "])
+    assert whole.frames and whole.output == ()
+
+
+def test_a_command_that_fails_ends_the_list_of_stacks(illumos, sleeper):
+    debug = illumos()
+    thread = sleeper["address"].removeprefix("0x")
+
+    lines = debug.text(f"{thread}::findstack '::echo a; ::nosuch'")
+
+    assert lines[0].startswith(f"stack pointer for thread {thread}: ") and lines[2:] == ["  a "]
+    assert "::nosuch" in debug.errors(f"{thread}::findstack '::nosuch'")[0]
+
+
+def test_findstack_takes_one_command(illumos, sleeper):
+    with pytest.raises(DebuggerError, match="Usage: "):
+        illumos().rows(f"{sleeper['address']}::findstack a b")
+
+
+def test_what_a_command_prints_of_a_stack_is_logged_once(illumos, sleeper, tmp_path):
+    debug = illumos()
+    log = tmp_path / "log"
+
+    printed = debug.text(f"$>{log}; {sleeper['address'].removeprefix('0x')}::findstack '::echo a'")
+    debug.text("$>")
+
+    assert [line for line in log.read_text().splitlines() if "vmdebug:" not in line] == printed
+    assert printed[2:] == ["  a "]
