@@ -69,11 +69,12 @@ def group_lines(rows: Iterable[StackGroup], _: Show) -> Iterator[str]:
 @dcmd(
     "stacks",
     address="optional",
-    synopsis="[-afi] [-c func] [-C func] [-m module] [-M module] [-s sobj | -S sobj] [-t state | -T state]",
+    synopsis="[-afiv] [-c func] [-C func] [-m module] [-M module] [-s sobj | -S sobj] [-t state | -T state]",
     flags=(
         Flag("a", "every thread of each group"),
         Flag("f", "gather the stacks anew, which is always done"),
         Flag("i", "without threads that wait for a condition variable, and free ones"),
+        Flag("v", "report how the gathering goes on"),
         Flag("c", "only stacks with this function, or this function and offset", "text", "func"),
         Flag("C", "no stacks with this function", "text", "func"),
         Flag("m", "only stacks with a function of this module", "text", "module"),
@@ -107,11 +108,23 @@ def stacks(call: Call) -> Iterator[StackGroup]:
     for address in call.addresses:
         if address not in known:
             raise DebuggerError(f"stacks: {address:x} not in thread list")
-    for group in gather(guest, known, call.warn, lambda stack: all(test(stack) for test in wanted)):
+    for group in _gathered(call, guest, known):
+        if not all(test(group.stack) for test in wanted):
+            continue
         if call.addresses and not set(call.addresses) & set(group.threads):
             continue
         for first in group.threads if call.piped and not call.kept else group.threads[:1]:
             yield _row(call, group, first)
+
+
+def _gathered(call: Call, guest: Illumos, threads: Sequence[int]) -> Sequence[Group]:
+    """The groups of threads; with -v what is gathered is told."""
+    tell = call.warn if "v" in call.flags else lambda _: None
+    tell("stacks: processing kernel threads")
+    groups = gather(guest, threads, call.warn)
+    tell(f"stacks: {len(groups)} unique stacks / {sum(len(group.threads) for group in groups)} threads")
+    tell("stacks: done")
+    return groups
 
 
 def _row(call: Call, group: Group, first: int) -> StackGroup:

@@ -96,6 +96,7 @@ def test_lists_every_thread_of_each_group(illumos):
         ("-T sleep", lambda row: row.state != "SLEEP"),
         ("-i", lambda row: row.sobj != "CV" and row.state != "FREE"),
         ("-f", lambda row: True),
+        ("-v", lambda row: True),
         ("-t sleep -m sctp", lambda row: "sctp_flow_wait+0xb6" in symbols(row)),
     ],
 )
@@ -184,3 +185,15 @@ def test_reports_a_thread_that_cannot_be_read(illumos, word, member):
     (row,) = debug.rows(f"{ARP:x}::stacks")
 
     assert row.sobj == "?"
+
+
+def test_tells_how_the_gathering_goes_on(illumos):
+    debug = illumos()
+    rows = debug.rows("::stacks")
+
+    assert debug.errors("::stacks -v -m arp") == [
+        "vmdebug: stacks: processing kernel threads",
+        f"vmdebug: stacks: {len(rows)} unique stacks / {len(debug.truth['threads'])} threads",
+        "vmdebug: stacks: done",
+    ]
+    assert debug.text("::stacks -v -m arp") == debug.text("::stacks -m arp")

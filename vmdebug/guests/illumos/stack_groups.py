@@ -80,10 +80,8 @@ def _object(record: Typed) -> str:
     return OBJECTS.get(number, NONE if number == 0 else f"{number}")
 
 
-def gather(
-    guest: "Illumos", threads: Iterable[int], warn: Callable[[str], None], wanted: Callable[[Stack], bool]
-) -> Sequence[Group]:
-    """The groups of threads whose stacks are wanted, in mdb's order."""
+def gather(guest: "Illumos", threads: Iterable[int], warn: Callable[[str], None]) -> Sequence[Group]:
+    """The groups of threads with one stack, in mdb's order."""
     groups: dict[Stack, Group] = {}
     for thread in threads:
         try:
@@ -91,8 +89,7 @@ def gather(
         except DebuggerError as err:
             warn(f"failed to read thread at {thread:x}: {err}")
             continue
-        if wanted(stack):
-            groups.setdefault(stack, Group(stack)).threads.append(thread)
+        groups.setdefault(stack, Group(stack)).threads.append(thread)
     return sorted(groups.values(), key=lambda group: _order(guest, group))
 
 
