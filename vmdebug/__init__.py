@@ -1,7 +1,7 @@
 """vmdebug: a debugger for virtual-machine images that speaks mdb.
 
     errors     DebuggerError and its family, exit statuses
-    paging     page-table walks
+    paging     page-table walks            mapped     all that tables map
     symbols/   names of addresses          types/    types of data
     targets/   an image as address spaces  guests/   what an operating system keeps where
     dcmd       @dcmd, @walker, Call; entries   what they register; registry   where

@@ -4,7 +4,7 @@ Tables and pages are found through the image, so that entries may hold mfns (Xen
 the oldest entry makes room.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from formats.errors import MfnUnknown, PageMissing
@@ -14,6 +14,7 @@ from formats.lazy import dataclass
 from formats.source import Buffer
 from vmdebug import paging
 from vmdebug.errors import DebuggerError, NotInDump, NotOfDomain, ReadFailed
+from vmdebug.mapped import MappedRange, each_mapped
 from vmdebug.paging import Mode, Span, Step
 
 CACHED_PAGES = 1 << 14  # 64 MiB of guest memory
@@ -71,6 +72,10 @@ class AddressSpace:
     def each_span(self, start: int, end: int) -> Iterator[Span]:
         """The mapped runs between two addresses, rising, with their rights."""
         return paging.each_span(self.mode, self.root, start, end, self._table)
+
+    def each_mapped(self, missing: Callable[[ReadFailed], None]) -> Iterator[MappedRange]:
+        """All that is mapped, rising, by the rights of each page's own entry; a table that cannot be read is told."""
+        return each_mapped(self.mode, self.root, self._table, missing)
 
     def each_readable(self, vaddr: int, size: int) -> Iterator[tuple[int, bytes]]:
         """The parts of a range that can be read, a page at most at a time; what cannot be is left out."""
