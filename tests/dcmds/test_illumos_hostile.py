@@ -49,6 +49,10 @@ ASKED = (
     "::walk proc | ::print proc_t p_cred | ::cred",
     "::vmem",
     "::fsinfo",
+    "::memstat",
+    "::page",
+    "123::page_num2pp",
+    "ffffffffabfee100::walk page",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -70,11 +74,13 @@ PLACES = (
     ("hat_t", "kas::print struct as a_hat"),
     ("struct as", "kas::map ."),
     ("turnstile_t", "fffffffec33a64d8::map ."),
+    ("page_t", "ffffffffabfee100::walk page"),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),
     *("procdir", "allthreads", "panicbuf", "panic_thread", "mmu", "mfn_list", "mfn_count", "zone_active", "hrestime"),
     *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt", "vmem_list", "rootvfs"),
+    *("page_hash", "page_hashsz", "physmem"),
 )
 VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
 

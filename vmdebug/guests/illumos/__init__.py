@@ -10,7 +10,8 @@ processes   what identifies a process        stack_groups   threads that do the 
 waiting     what threads wait for            locks       mutexes, readers-writer locks
 events      event channels        htables     translation by the kernel's own record
 hats        that record: a hat for each address space, an htable for each table
-memory      segments, physical memory, caches        devices     the device tree
+memory      segments, physical memory, caches        pages   page structures, uses of memory
+devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 log         the system log                           files       open files        clock   the time of day
 configuration   /etc/system, scheduling classes, zones
