@@ -1,13 +1,14 @@
-"""Files of illumos: ::pfiles ::fd ::vnode2path, the walker file."""
+"""Files of illumos: ::pfiles ::fd ::vnode2path ::whereopen, the walker file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Text, dcmd, walker
+from vmdebug.dcmd import Call, Show, Text, dcmd, walker
 from vmdebug.errors import ReadFailed
 from vmdebug.guests.illumos.files import each_file, find_file, read_file, vnode_path
-from vmdebug.guests.illumos.kernel import illumos
+from vmdebug.guests.illumos.kernel import Illumos, illumos
+from vmdebug.guests.illumos.threads import each_process
 
 GUESTS = ("illumos",)
 
@@ -113,3 +114,55 @@ def vnode2path(call: Call) -> Iterator[PathRow]:
     """
     for address in call.addresses:
         yield PathRow(Vaddr(address), vnode_path(illumos(call.guest).objects.at("vnode_t", address)))
+
+
+@dataclass(frozen=True)
+class HolderRow:
+    """A process that has a vnode open.
+
+    addr: its proc_t
+    file: the first of its file_t on that vnode
+    fd: the file descriptor of that
+    """
+
+    addr: Vaddr
+    file: Vaddr
+    fd: int
+
+
+def holder_lines(rows: Iterable[HolderRow], _: Show) -> Iterator[str]:
+    """The file, then the process."""
+    for row in rows:
+        yield f"file {row.file:x}"
+        yield f"{row.addr:x}"
+
+
+@dcmd("whereopen", address="required", text=holder_lines, row=HolderRow, guests=GUESTS)
+def whereopen(call: Call) -> Iterator[HolderRow]:
+    """given a vnode, dump procs which have it open
+
+    Of each process the first file that is open on the vnode.
+
+    Reads: proc_t from p0 along p_child and p_sibling, p_user.u_finfo, uf_entry_t, f_vnode of file_t.
+
+    Example:
+        0t318::pid2proc | ::fd 1 | ::print file_t f_vnode | ::whereopen
+    """
+    guest = illumos(call.guest)
+    for vnode in call.addresses:
+        for process in each_process(guest):
+            try:
+                found = _first_on(guest, process, vnode)
+            except ReadFailed as err:
+                call.warn(f"failed to read the files of the process at {process:x}: {err}")
+                continue
+            if found:
+                yield HolderRow(Vaddr(process), Vaddr(found[1]), found[0])
+
+
+def _first_on(guest: Illumos, process: int, vnode: int) -> tuple[int, int] | None:
+    """The first descriptor of a process on a vnode, and its file_t."""
+    for number, file in each_file(guest, process):
+        if guest.objects.at("file_t", file)["f_vnode"] == vnode:
+            return number, file
+    return None

@@ -1,4 +1,4 @@
-"""Sections D.2 and L: ::pfiles ::fd, the walker file."""
+"""Sections D.2 and L: ::pfiles ::fd ::whereopen, the walker file."""
 
 import pytest
 
@@ -66,3 +66,34 @@ def test_reports_a_file_that_cannot_be_read(illumos, bash, rows, word):
 
     assert [row.fd for row in debug.rows(f"{bash:x}::pfiles")] == [0, 1, 4]
     assert debug.errors(f"{bash:x}::pfiles")[0].startswith("vmdebug: failed to read the file of descriptor 2: ")
+
+
+def test_lists_who_has_a_vnode_open(illumos, bash, rows):
+    debug = illumos()
+    null = rows[0].addr
+    holders = [(each, debug.rows(f"{each:x}::pfiles")) for each in addresses(debug.rows("::walk proc"))]
+    first = [(each, files[0].file) for each, files in holders if files and files[0].addr == null]
+
+    lines = debug.text(f"{null:x}::whereopen")
+
+    assert lines == [line for process, file in first for line in (f"file {file:x}", f"{process:x}")]
+    assert len(first) > 3 and f"{bash:x}" in lines
+    assert [(row.addr, row.fd) for row in debug.rows(f"{rows[2].addr:x}::whereopen")] == [(bash, 2)]
+    assert debug.text(f"{rows[2].addr:x}::whereopen | ::ps")[1].endswith(" bash")
+    assert debug.text("1234::whereopen") == []
+
+
+def addresses(rows):
+    return [row.address for row in rows]
+
+
+def test_reports_a_process_whose_files_cannot_be_searched(illumos, bash, rows, word):
+    table = bash + illumos().guest.objects.offsetof("proc_t", "p_user.u_finfo.fi_list")
+    debug = illumos({table: word(0x10)})
+
+    found = debug.rows(f"{rows[0].addr:x}::whereopen")
+
+    assert bash not in [row.addr for row in found] and len(found) > 2
+    assert debug.errors(f"{rows[0].addr:x}::whereopen")[0].startswith(
+        f"vmdebug: failed to read the files of the process at {bash:x}: "
+    )
