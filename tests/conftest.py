@@ -2,6 +2,9 @@
 
 They lie in ../shared/images beside a checkout (VMDEBUG_SHARED names another place for ../shared). Where the folder is
 absent, the tests that need it skip and say so. They are unpacked once into a cache directory.
+
+Property-based tests try the same inputs every time, so that a run says the same everywhere, and mind no slow machine;
+with VMDEBUG_EXPLORE=1 they try new ones.
 """
 
 import os
@@ -12,6 +15,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "vmdebug",
+    deadline=None,
+    derandomize=not os.environ.get("VMDEBUG_EXPLORE"),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("vmdebug")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("VMDEBUG_SHARED", ROOT.parent / "shared")) / "images"

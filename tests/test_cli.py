@@ -12,6 +12,7 @@ import pytest
 import fixtures
 from vmdebug.cli import main
 from vmdebug.options import BadUsage, parse
+from vmdebug.plugins import PLUGINS, unload
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -179,7 +180,15 @@ def test_the_users_file_runs_before_the_commands_unless_told_not_to(home, demo, 
     assert "variable 'answer' is not defined" in capsys.readouterr().err
 
 
-def test_a_plug_in_file_adds_its_dcmd(home, demo, capsys):
+@pytest.fixture
+def loaded():
+    """What is loaded of plug-ins is taken away at the end."""
+    yield
+    for held in list(PLUGINS.values()):
+        unload(held.name)
+
+
+def test_a_plug_in_file_adds_its_dcmd(home, demo, capsys, loaded):
     plugin = home / "hello.py"
     plugin.write_text(
         "from dataclasses import dataclass\nfrom vmdebug.dcmd import Text, dcmd\n"

@@ -157,6 +157,8 @@ PIECES = [
     "frames",
     "0x",
     "1",
+    "\x1f",  # a blank to str.split, none to the scanner
+    "\u2003",
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("0x10"),

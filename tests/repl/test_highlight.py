@@ -1,6 +1,3 @@
-import re
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,12 +94,3 @@ def test_every_colour_is_one_of_the_terminals_own():
     words = {word for style in PALETTE.values() for word in style.split()}
 
     assert all(word in ("bold", "nobold") or word.startswith("ansi") for word in words)
-
-
-def test_the_documentations_example_works(capsys):
-    page = Path(__file__).resolve().parents[2] / "docs" / "shell.md"
-    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-
-    exec(example)
-
-    assert '<span class="nf">::walk</span>' in capsys.readouterr().out

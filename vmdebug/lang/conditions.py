@@ -28,6 +28,7 @@ TOKEN = re.compile(
     )""",
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
+WORD = re.compile(r"\s*(\S+)", re.ASCII)
 ESCAPED = re.compile(r'\\(["\\])')  # other backslashes stay, for regular expressions
 WORDS = {"true": True, "false": False, "null": None}
 COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
@@ -180,8 +181,9 @@ def _scan(text: str) -> Iterator[Token]:
     while True:
         match = TOKEN.match(text, at)
         if match is None:
-            start = len(text) - len(text[at:].lstrip())
-            raise BadCondition("a key, a value or an operator", text[start:].split()[0], start + 1)
+            wrong = WORD.match(text, at)
+            found, start = (wrong[1], wrong.start(1)) if wrong else ("", at)
+            raise BadCondition("a key, a value or an operator", found, start + 1)
         kind = match.lastgroup or ""
         yield Token(kind, match[kind], match.start(kind) + 1)
         if kind == "end":
