@@ -1,11 +1,11 @@
-"""How an illumos system was set up: ::system ::showrev ::class ::zone, the walker zone."""
+"""How an illumos system was set up: ::system ::showrev ::class ::zone ::project, the walkers zone and projects."""
 
 from collections.abc import Iterable, Iterator
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Show, Text, dcmd, walker
-from vmdebug.guests.illumos.configuration import each_class, each_setting, each_zone, zone_name
+from vmdebug.guests.illumos.configuration import each_class, each_project, each_setting, each_zone, zone_name
 from vmdebug.guests.illumos.kernel import UTSNAME, illumos
 
 GUESTS = ("illumos",)
@@ -180,3 +180,48 @@ def zone(call: Call) -> Iterator[ZoneRow]:
         status = ZONE_STATES.get(number, f"{number}")
         name, path = zone_name(found, "zone_name"), zone_name(found, "zone_rootpath")
         yield ZoneRow(Vaddr(address), found["zone_id"], status, name, path)
+
+
+@walker("projects", start="optional", guests=GUESTS)
+def walk_projects(call: Call) -> Iterator[int]:
+    """walk a list of kernel projects"""
+    return each_project(illumos(call.guest), call.address)
+
+
+@dataclass(frozen=True)
+class ProjectRow:
+    """A project: what its tasks may use together.
+
+    addr: its kproject_t
+    id: its number
+    zone: the number of its zone
+    count: how many hold it
+    """
+
+    addr: Vaddr
+    id: int
+    zone: int
+    count: int
+
+
+PROJECT = Text(
+    "{addr:016x} {id:>6} {zone:>6} {count:>6}",
+    head=f"{'ADDR':>16} {'PROJID':>6} {'ZONEID':>6} {'REFCNT':>6}",
+)
+
+
+@dcmd("project", address="optional", text=PROJECT, row=ProjectRow, guests=GUESTS)
+def project(call: Call) -> Iterator[ProjectRow]:
+    """display kernel project(s)
+
+    Every active project, or the one at the address.
+
+    Reads: kproject_t from proj0p along kpj_next.
+
+    Example:
+        ::project
+    """
+    guest = illumos(call.guest)
+    for address in each_project(guest) if call.address is None else [call.address]:
+        found = guest.objects.at("kproject_t", address)
+        yield ProjectRow(Vaddr(address), found["kpj_id"], found["kpj_zoneid"], found["kpj_count"])

@@ -1,4 +1,4 @@
-"""Sections G.4, H and I: ::system ::showrev ::class ::zone ::taskq ::taskq_entry ::vnode2path ::flipone."""
+"""Sections G.4, H and I: ::system ::showrev ::class ::zone ::project ::taskq ::taskq_entry ::vnode2path ::flipone."""
 
 import pytest
 
@@ -157,3 +157,30 @@ def test_tells_the_path_of_a_vnode(illumos, place, word):
 def test_flips_each_bit(illumos):
     assert illumos().text("0::flipone") == [f"{1 << bit:x}" for bit in range(64)]
     assert illumos().text("ff::flipone")[:2] == ["fe", "fd"]
+
+
+def test_prints_projects(illumos):
+    debug = illumos()
+    first, second = (each.address for each in debug.rows("::walk projects"))
+
+    assert debug.text("::project") == [
+        "            ADDR PROJID ZONEID REFCNT",
+        f"{first:016x}      0      0      2",
+        f"{second:016x}      3      0      5",
+    ]
+    assert debug.text(f"{second:x}::project") == [debug.text("::project")[0], debug.text("::project")[2]]
+    assert [each.address for each in debug.rows(f"{second:x}::walk projects")] == [second, first]
+    assert {first, second} == {int(debug.rows(f"{task:x}::print task_t tk_proj")[0].value) for task in tasks(debug)}
+
+
+def tasks(debug):
+    return {row.value for row in debug.rows("::walk proc | ::print proc_t p_task")}
+
+
+def test_projects_of_a_broken_ring_come_to_an_end(illumos, place, word):
+    first, second = (each.address for each in illumos().rows("::walk projects"))
+
+    debug = illumos({place("kproject_t", second, "kpj_next"): word(second)})
+
+    assert debug.text("::walk projects") == [f"0x{first:x}", f"0x{second:x}"]
+    assert "the list comes back here" in debug.errors("::project")[0]

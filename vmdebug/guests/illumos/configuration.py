@@ -1,6 +1,6 @@
-"""What the kernel was told and what it loaded: /etc/system, scheduling classes, zones.
+"""What the kernel was told and what it loaded: /etc/system, scheduling classes, zones, projects.
 
-Specified in: sys/sysconf.h, sys/modctl.h, sys/class.h, sys/zone.h of illumos.
+Specified in: sys/sysconf.h, sys/modctl.h, sys/class.h, sys/zone.h, sys/project.h of illumos.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
 
 MAX_LINES = 1 << 14
+MAX_PROJECTS = 1 << 20
 COMMANDS = {  # sys_type
     **dict(enumerate(("exclude", "include", "forceload", "rootdev", "rootfs", "swapdev", "swapfs", "moddir"))),
     **dict.fromkeys((8, 10, 11), "set"),
@@ -75,6 +76,12 @@ def each_class(guest: "Illumos") -> Iterator[SchedulingClass]:
 def each_zone(guest: "Illumos") -> Iterator[int]:
     """Every active zone."""
     return each_listed(guest.objects, guest.symbol("zone_active").value)
+
+
+def each_project(guest: "Illumos", start: int | None = None) -> Iterator[int]:
+    """Every active project, from project 0 or another one; they are in a ring."""
+    first = guest.variable("proj0p") if start is None else start
+    return each_link(guest.follow("kproject_t", "kpj_next"), first, MAX_PROJECTS)
 
 
 def zone_name(zone: Typed, member: str) -> str:
