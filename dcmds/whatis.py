@@ -40,12 +40,13 @@ def whatis(call: Call) -> Iterator[WhatisRow]:
     """given an address, return information
 
     Asks, in this order, the modules (text, data, symbol tables), threads and their stacks, the structures of cpus and
-    of pages, what else is registered for the guest, and last the mappings of the kernel. Many addresses are reported
-    in the order of what knows them.
+    of pages, the caches of the kernel's allocator, what else is registered for the guest, and last the mappings of
+    the kernel. Many addresses are reported in the order of what knows them.
 
     Reads: of illumos struct modctl (mod_mp), kthread_t (t_stk, t_stkbase), cpu_t (cpu_next), struct memseg (pages,
-    epages), the segments of kas; of Linux struct module (list), struct task_struct (stack, thread.sp), the per-CPU
-    areas, struct page (flags), the slabs and the vmalloc areas.
+    epages), kmem_cache_t (cache_cpu, cache_full, cache_hash_table), kmem_slab_t (slab_base, slab_head), the segments
+    of kas; of Linux struct module (list), struct task_struct (stack, thread.sp), the per-CPU areas, struct page
+    (flags), the slabs and the vmalloc areas.
 
     Example:
         fffffffffbc4b7f0::whatis

@@ -134,11 +134,11 @@ def test_lists_caches(illumos):
 
     assert debug.text("::kmem_cache") == [
         "ADDR             NAME                      FLAG  CFLAG  BUFSIZE  BUFTOTL",
-        f"{addresses[0]:x} kmem_magazine_1           0000 010000       16      508",
-        f"{addresses[1]:x} kmem_alloc_8              0200 000000        8     2030",
-        f"{addresses[2]:x} kmem_alloc_4096           0200 000000     4096       96",
-        f"{addresses[3]:x} thread_cache              020f 000000      768      150",
-        f"{addresses[4]:x} taskq_cache               0200 000000      288       12",
+        f"{addresses[0]:x} kmem_magazine_1           0000 010000       16      252",
+        f"{addresses[1]:x} kmem_alloc_8              0000 000000        8     1010",
+        f"{addresses[2]:x} kmem_alloc_4096           0200 000000     4096       16",
+        f"{addresses[3]:x} thread_cache              020f 000000      768       10",
+        f"{addresses[4]:x} taskq_cache               0200 000000      288       14",
     ]
     assert [row.name for row in debug.rows("::kmem_cache -n alloc")] == ["kmem_alloc_8", "kmem_alloc_4096"]
     assert [row.name for row in debug.rows(f"{addresses[3]:x}::kmem_cache")] == ["thread_cache"]

@@ -1,10 +1,11 @@
-"""What an address of an illumos kernel belongs to: modules, threads, their stacks, cpus, pages, mappings."""
+"""What an address of an illumos kernel belongs to: modules, threads, their stacks, cpus, pages, buffers, mappings."""
 
 from collections.abc import Iterator, Sequence
 
 from vmdebug.guests.illumos.cpus import each_cpu
 from vmdebug.guests.illumos.kernel import Illumos
-from vmdebug.guests.illumos.memory import each_memseg, each_segment, find_symbol, segment
+from vmdebug.guests.illumos.kmem import Cache
+from vmdebug.guests.illumos.memory import each_cache, each_memseg, each_segment, find_symbol, segment
 from vmdebug.guests.illumos.modules import Area, Module
 from vmdebug.guests.illumos.threads import FREE, ONPROC, each_thread
 from vmdebug.guests.whatis import Belonging, source
@@ -78,6 +79,17 @@ def pages(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
             if record["pages"] <= address < record["epages"]:
                 base = address - (address - record["pages"]) % size
                 yield Belonging(address, "allocated as a page structure", base)
+
+
+@source("kmem", rank=50, guests=("illumos",))
+def kmem(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """The buffers of the slab allocator's caches."""
+    for each in each_cache(guest):
+        cache = Cache(guest, each)
+        for address, buffer in cache.buffers_at(addresses):
+            bufctl = "" if buffer.bufctl is None else f"bufctl {buffer.bufctl:x} "
+            done = "allocated" if buffer.given else "freed"
+            yield Belonging(address, f"{bufctl}{done} from {cache.name}", buffer.base)
 
 
 @source("mappings", rank=90, guests=("illumos",))
