@@ -61,6 +61,8 @@ ASKED = (
     "::page",
     "123::page_num2pp",
     "ffffffffabfee100::walk page",
+    "::cycinfo",
+    "ffffffffabfde100::cyclic",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -85,6 +87,7 @@ PLACES = (
     ("struct as", "kas::map ."),
     ("turnstile_t", "fffffffec33a64d8::map ."),
     ("page_t", "ffffffffabfee100::walk page"),
+    ("cyc_cpu_t", "::walk cyccpu"),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),

@@ -14,6 +14,7 @@ memory      segments, physical memory, caches        pages   page structures, us
 kmem        the buffers of caches
 devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
+cyclics     what cpus call at their times
 log         the system log                           files       open files        clock   the time of day
 configuration   /etc/system, scheduling classes, zones
 frames      machine frames and the kernel's own numbers
