@@ -23,7 +23,7 @@ def called(linux, task):
         calls = list(linux.stacks.of_task(task))
     except NoStack as err:
         return err.reason
-    return [(call.pc, call.sp, call.reliable, linux.symbols.nearest(call.inside)) for call in calls]
+    return [(call.pc, call.sp, linux.stacks.reliable(call), linux.symbols.nearest(call.inside)) for call in calls]
 
 
 def test_a_filtered_dump_says_what_the_whole_one_says(real):
