@@ -87,8 +87,9 @@ def _one_key_at_a_time(fd: int, resumed: Callable[[], None]) -> Iterator[int]:
     saved = termios.tcgetattr(fd)
 
     def resume(_number: int, _frame: FrameType | None) -> None:
-        tty.setcbreak(fd, termios.TCSADRAIN)
-        resumed()
+        with _held_back(signal.SIGCONT):
+            tty.setcbreak(fd, termios.TCSADRAIN)
+            resumed()
 
     handler = signal.signal(signal.SIGCONT, resume)
     try:
@@ -97,3 +98,13 @@ def _one_key_at_a_time(fd: int, resumed: Callable[[], None]) -> Iterator[int]:
     finally:
         signal.signal(signal.SIGCONT, handler)
         termios.tcsetattr(fd, termios.TCSADRAIN, saved)
+
+
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """The signal's handler waits: it would write in the middle of what is being written."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
