@@ -4,10 +4,8 @@ Each mutant runs through the whole program in this process: opened, its guest fo
 print rows and raise DebuggerError or ImageError; it may not raise anything else, hang, or print control characters.
 """
 
-import contextlib
 import io
 import re
-import signal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +15,7 @@ import fixtures
 from formats.errors import ImageError
 from formats.opener import open_source
 from formats.source import BufferSource
+from tests.bounded import bounded
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import find_guest
 from vmdebug.load import load_dcmds
@@ -76,22 +75,6 @@ class Original:
 class Mutant(bytes):
     def __repr__(self):
         return f"<a mutant of {len(self)} bytes>"
-
-
-@contextlib.contextmanager
-def bounded(seconds):
-    """An error where the work inside does not end in time."""
-
-    def hung(signum, frame):
-        raise TimeoutError(f"no end after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, hung)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @st.composite

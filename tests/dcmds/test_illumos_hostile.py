@@ -1,13 +1,12 @@
 """What illumos keeps its lists in may hold anything: the dcmds that walk them end in rows or one clear line."""
 
-import contextlib
 import io
-import signal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.bounded import bounded
 from vmdebug.guests import find_guest
 from vmdebug.load import load_dcmds
 from vmdebug.session import Session
@@ -118,22 +117,6 @@ class Debugger:
         self.out, self.err = io.StringIO(), io.StringIO()
         self.session = Session(target, find_guest(target), out=self.out, err=self.err)
         load_dcmds(warn=self.session.warn)
-
-
-@contextlib.contextmanager
-def bounded(seconds):
-    """An error where the work inside does not end in time."""
-
-    def hung(signum, frame):
-        raise TimeoutError(f"no end after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, hung)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 edits = st.lists(

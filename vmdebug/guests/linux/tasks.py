@@ -16,7 +16,6 @@ from vmdebug.types.typed import Typed
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
 
-KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD
 MAX_TASKS = 1 << 22
 MAX_COMMAND = 4096
 
@@ -50,10 +49,6 @@ class Task:
     @property
     def flags(self) -> int:
         return int(self.struct["flags"])
-
-    @property
-    def is_kernel_thread(self) -> bool:
-        return bool(self.flags & KERNEL_THREAD)
 
     @property
     def parent(self) -> "Task | None":
