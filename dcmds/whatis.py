@@ -1,10 +1,10 @@
 """What an address belongs to: ::whatis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Flag, Text, dcmd
+from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.errors import Abort, DebuggerError
 from vmdebug.guests.whatis import Belonging, sources_of
 
@@ -18,6 +18,7 @@ class WhatisRow:
     symbol: the name and offset around an address in a module
     what: the object
     source: which knowledge this comes from, null for an address that nothing knows
+    record: the lines of what an allocator keeps of the object
     """
 
     address: Vaddr
@@ -25,14 +26,22 @@ class WhatisRow:
     symbol: str | None
     what: str
     source: str | None
+    record: Sequence[str]
     _place: str
+
+
+def whatis_lines(rows: Iterable[WhatisRow], _: Show) -> Iterator[str]:
+    """A line an object, above what is recorded of it."""
+    for row in rows:
+        yield f"{row.address:x} is {row._place}{row.what}{':' if row.record else ''}"
+        yield from row.record
 
 
 @dcmd(
     "whatis",
     address="required",
     flags=(Flag("a", "all that is known, not only the first"), Flag("k", "keep the order of the addresses")),
-    text=Text("{address:x} is {_place}{what}"),
+    text=whatis_lines,
     row=WhatisRow,
     whole=True,
 )
@@ -75,7 +84,7 @@ def _each_row(call: Call, addresses: list[int]) -> Iterator[WhatisRow]:
             call.warn(f"whatis: {each.name}: {err}")
     for address in addresses:
         if address not in known:
-            yield WhatisRow(Vaddr(address), None, None, "unknown", None, "")
+            yield WhatisRow(Vaddr(address), None, None, "unknown", None, (), "")
 
 
 def _row(call: Call, found: Belonging, source: str) -> WhatisRow:
@@ -84,4 +93,15 @@ def _row(call: Call, found: Belonging, source: str) -> WhatisRow:
     place = f"{found.base:x}+{offset:x}, " if offset else ""
     base = None if found.base is None else Vaddr(found.base)
     place += f"{symbol}, " if symbol else ""
-    return WhatisRow(Vaddr(found.address), base, symbol or None, found.text, source, place)
+    record = _record(call, found)
+    text = f"{found.record.name} {found.text}" if found.record and not record else found.text
+    return WhatisRow(Vaddr(found.address), base, symbol or None, text, source, record, place)
+
+
+def _record(call: Call, found: Belonging) -> Sequence[str]:
+    """The lines of a record; none where it cannot be read."""
+    try:
+        return list(found.record.lines(call.session.show.symbol)) if found.record else ()
+    except DebuggerError as err:
+        call.warn(f"whatis: {err}")
+        return ()

@@ -2,7 +2,7 @@ import pytest
 
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import whatis
-from vmdebug.guests.whatis import Belonging, source
+from vmdebug.guests.whatis import Belonging, Record, source
 
 CPU = 0xFFFF_FFFF_FBC4_B7F0
 THREAD = 0xFFFF_FF00_0159_3C80
@@ -127,6 +127,30 @@ def test_asks_sources_that_others_register(illumos, sources):
         yield from (Belonging(address, "of another guest") for address in addresses)
 
     assert illumos().text("42::whatis") == ["42 is 40+2, the answer"]
+
+
+def test_what_an_allocator_recorded_follows_the_object(illumos, sources):
+    debug = illumos()
+
+    @source("answers", rank=15, guests=("illumos",))
+    def answers(guest, addresses):
+        record = Record("note 40", lambda name: ["by", name(CPU)])
+        yield from (Belonging(address, "the answer", 0x40, record=record) for address in addresses)
+
+    assert debug.text("42::whatis") == ["42 is 40+2, the answer:", "by", "cpus"]
+    assert debug.rows("42::whatis")[0].record == ["by", "cpus"]
+
+
+def test_names_a_record_that_cannot_be_read(illumos, sources):
+    debug = illumos()
+
+    @source("answers", rank=15, guests=("illumos",))
+    def answers(guest, addresses):
+        lost = Record("note 40", lambda name: [str(debug.target.read(0x40, 8))])
+        yield from (Belonging(address, "the answer", record=lost) for address in addresses)
+
+    assert debug.text("42::whatis") == ["42 is note 40 the answer"]
+    assert debug.errors("42::whatis")[0].startswith("vmdebug: whatis: ")
 
 
 def test_goes_on_where_one_source_fails(illumos):

@@ -8,7 +8,7 @@ decorator.
     def threads(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]: ...
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -16,19 +16,31 @@ from typing import Any
 from formats.lazy import dataclass
 from vmdebug.guests.base import Guest
 
+Naming = Callable[[int], str]  # how an address of code is written: by its symbol, if it has one
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an allocator keeps of an object: what that is and where ("bufctl fffffffec9000100"), and it in lines."""
+
+    name: str
+    lines: Callable[[Naming], Iterable[str]]
+
 
 @dataclass(frozen=True)
 class Belonging:
     """What a source knows of an address.
 
     `text` completes the sentence "address is ..."; `base` is where the object begins that holds the address, None
-    where the text says it all. The symbol around an address that is `named` is told too.
+    where the text says it all. The symbol around an address that is `named` is told too. The lines of a `record`
+    follow the text; where they are not wanted, its name goes before the text.
     """
 
     address: int
     text: str
     base: int | None = None
     named: bool = False
+    record: Record | None = None
 
 
 Find = Callable[[Any, Sequence[int]], Iterator[Belonging]]  # Any: the class of the guest's kind
