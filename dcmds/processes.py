@@ -12,7 +12,12 @@ from vmdebug.guests.illumos.processes import PIDFLAG, PROC_FLAG, PROCESS_FLAG, P
 from vmdebug.guests.illumos.threads import STATES, each_process, each_thread
 
 GUESTS = ("illumos",)
-NUMBERS = (("TASK", "T", "task"), ("PROJ", "P", "project"), ("ZONE", "z", "zone"))
+MORE = (  # head, option, key, width
+    ("TASK", "T", "task", 5),
+    ("PROJ", "P", "project", 5),
+    ("ZONE", "z", "zone", 5),
+    ("SERVICE", "s", "service", 40),
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class ProcessRow:
     task: with -T, the number of its task; null where it cannot be read, as the next two
     project: with -P, the number of its project
     zone: with -z, the number of its zone
+    service: with -s, the service whose contract it is in, empty for none; null where it cannot be read
     threads: with -t or -l, its threads
     """
 
@@ -64,6 +70,7 @@ class ProcessRow:
     task: int | None
     project: int | None
     zone: int | None
+    service: str | None
     threads: Sequence[OwnThread]
     _options: frozenset[str]
 
@@ -71,11 +78,11 @@ class ProcessRow:
 def process_lines(rows: Iterable[ProcessRow], show: Show) -> Iterator[str]:
     """A line a process, below it its threads where they are wanted."""
     for number, row in enumerate(rows):
-        more = [(head, key) for head, option, key in NUMBERS if option in row._options]
+        more = [(head, key, width) for head, option, key, width in MORE if option in row._options]
         if number == 0:
-            extra = "".join(f"{head:<5} " for head, _ in more)
+            extra = "".join(f"{head:<{width}} " for head, _, width in more)
             yield f"S PID    PPID   PGID   SID    {extra}UID    FLAGS      ADDR             NAME"
-        extra = "".join(f"{_or_mark(getattr(row, key)):<5} " for _, key in more)
+        extra = "".join(f"{_or_mark(getattr(row, key)):<{width}} " for _, key, width in more)
         name = row.args if "f" in row._options else row.comm
         yield (
             f"{row.state} {row.pid:<6} {row.ppid:<6} {row.pgid:<6} {row.sid:<6} {extra}"
@@ -88,8 +95,8 @@ def process_lines(rows: Iterable[ProcessRow], show: Show) -> Iterator[str]:
                 yield f"        L  {show.symbol(thread.lwp)} ID: {thread.id}"
 
 
-def _or_mark(value: int | None) -> int | str:
-    return "?" if value is None else value
+def _or_mark(value: int | str | None) -> int | str:
+    return "?" if value is None else "-" if value == "" else value
 
 
 OPTIONS = (
@@ -99,6 +106,7 @@ OPTIONS = (
     Flag("z", "with the zone"),
     Flag("T", "with the task"),
     Flag("P", "with the project"),
+    Flag("s", "with the service whose contract it is in"),
 )
 
 
@@ -108,7 +116,8 @@ def ps(call: Call) -> Iterator[ProcessRow]:
 
     Every process in the order of the tree that begins at p0, each before its children, or the one at the address.
 
-    Reads: proc_t from p0 along p_child and p_sibling, struct pid, sess_t, cred_t; kthread_t, task_t, zone_t.
+    Reads: proc_t from p0 along p_child and p_sibling, struct pid, sess_t, cred_t; kthread_t, task_t, zone_t;
+    conp_svc_fmri of cont_process_t, refstr_t.
 
     Example:
         ::ps -f
@@ -145,6 +154,7 @@ def _row(call: Call, guest: Illumos, process: Process) -> ProcessRow:
         task=process.task if "T" in options else None,
         project=process.project if "P" in options else None,
         zone=process.zone if "z" in options else None,
+        service=process.service if "s" in options else None,
         threads=list(_threads(guest, process.address)) if options & {"t", "l"} else (),
         _options=options,
     )

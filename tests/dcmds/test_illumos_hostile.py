@@ -13,7 +13,7 @@ from vmdebug.session import Session
 
 SECONDS = 20  # what takes longer hangs
 ASKED = (
-    "::ps -tlTPz",
+    "::ps -tlTPzs",
     "::ptree",
     "::pflags",
     "0t403::pid2proc",
@@ -62,6 +62,8 @@ ASKED = (
     "ffffffffabfee100::walk page",
     "::cycinfo",
     "ffffffffabfde100::cyclic",
+    "::task",
+    "::walk proc | ::print proc_t p_task | ::walk task",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -87,12 +89,14 @@ PLACES = (
     ("turnstile_t", "fffffffec33a64d8::map ."),
     ("page_t", "ffffffffabfee100::walk page"),
     ("cyc_cpu_t", "::walk cyccpu"),
+    ("task_t", "::task"),
+    ("cont_process_t", "::pgrep ^cron | ::print proc_t p_ct_process"),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),
     *("procdir", "allthreads", "panicbuf", "panic_thread", "mmu", "mfn_list", "mfn_count", "zone_active", "hrestime"),
     *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt", "vmem_list", "rootvfs"),
-    *("page_hash", "page_hashsz", "physmem"),
+    *("page_hash", "page_hashsz", "physmem", "task_hash"),
 )
 VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
 

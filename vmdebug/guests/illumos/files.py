@@ -77,7 +77,8 @@ def each_mount(guest: "Illumos") -> Iterator[int]:
 def read_mount(guest: "Illumos", address: int) -> Mount:
     found = guest.objects.at("vfs_t", address)
     kind = _kind(guest, found["vfs_fstype"])
-    return Mount(address, kind, _shared_text(guest, found, "vfs_resource"), _shared_text(guest, found, "vfs_mntpt"))
+    resource, path = (find_shared_text(guest, int(found[name])) for name in ("vfs_resource", "vfs_mntpt"))
+    return Mount(address, kind, resource, path)
 
 
 def _kind(guest: "Illumos", number: int) -> str | None:
@@ -91,11 +92,11 @@ def _kind(guest: "Illumos", number: int) -> str | None:
         return None
 
 
-def _shared_text(guest: "Illumos", record: Typed, name: str) -> str | None:
-    """The characters of a refstr_t."""
+def find_shared_text(guest: "Illumos", address: int) -> str | None:
+    """The characters of a refstr_t; None for NULL, and where they cannot be read."""
     try:
-        start = int(record[name]) + guest.objects.offsetof("refstr_t", "rs_string")
-        return read_string(guest.target.read, start) if record[name] else None
+        start = address + guest.objects.offsetof("refstr_t", "rs_string")
+        return read_string(guest.target.read, start) if address else None
     except ReadFailed:
         return None
 

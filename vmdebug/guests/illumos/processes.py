@@ -1,12 +1,14 @@
 """Processes: what identifies each, finding one by its pid or its address space.
 
-Specified in: sys/proc.h, sys/user.h, sys/session.h, sys/task.h, os/pid.c of illumos.
+Specified in: sys/proc.h, sys/user.h, sys/session.h, sys/task.h,
+sys/contract/process_impl.h, os/pid.c of illumos.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.illumos.files import find_shared_text
 from vmdebug.guests.illumos.threads import each_process
 from vmdebug.guests.memory import each_link
 from vmdebug.types.typed import Typed
@@ -51,6 +53,7 @@ class Process:
     """A proc_t. Each property reads what it names."""
 
     def __init__(self, guest: "Illumos", address: int) -> None:
+        self.guest = guest
         self.address = address
         self.record: Typed = guest.objects.at("proc_t", address)
 
@@ -107,6 +110,15 @@ class Process:
     @property
     def zone(self) -> int | None:
         return self._number("p_zone", "zone_id")
+
+    @property
+    def service(self) -> str | None:
+        """The name of the service whose contract it is in; empty without a contract, None where it cannot be read."""
+        try:
+            contract = self.record["p_ct_process"]
+            return find_shared_text(self.guest, int(contract["conp_svc_fmri"])) if contract else ""
+        except DebuggerError:
+            return None
 
     def _number(self, *path: str) -> int | None:
         """A number behind pointers; None where one of them leads nowhere."""
