@@ -26,7 +26,7 @@ class StatusRow:
     file: the image, as it was named
     kind: domain crash dump, crash dump, virtual machine image, or disk
     bits: the width of the guest's pointers
-    guest: the kind of kernel that was found: illumos, linux, unknown
+    guest: the kind of kernel that was found: illumos, linux, xen, unknown
     nodename: the guest's name, null where it is not known, as the next three
     release: its operating system's release
     version: its version

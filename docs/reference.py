@@ -17,7 +17,7 @@ from vmdebug.lang.letters import TABLE
 from vmdebug.registry import Registry
 
 KINDS = (None, "illumos", "linux", "xen")  # of guests: None is a guest that is not known
-GROUPS = ("The language", "Any guest", "illumos", "Linux")
+GROUPS = ("The language", "Any guest", "illumos", "Linux", "Xen")
 SPECIAL = re.compile(r"([\\`*_<>\[\]$~|#])")
 CODE = re.compile(r"(`[^`\n]+`)")
 NAMED = re.compile(r"(?<![\w:`])(::[a-z]\w*|\$[A-Za-z<>?%]+)(?![\w`])")

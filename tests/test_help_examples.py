@@ -17,12 +17,14 @@ from vmdebug.explain import told_of
 from vmdebug.guests import find_guest
 from vmdebug.guests.unknown import Unknown
 from vmdebug.session import Session
+from vmdebug.symbols.file import SymbolFile
 from vmdebug.targets.disk import DiskTarget
 from vmdebug.targets.target import Target
 
 EXAMPLE_LINES = re.compile(r"^Examples?:\n((?: .*\n?|\n)+)", re.MULTILINE)
 MADE = {"Selected", "Grouped"}  # rows with the keys that the user names
 LINUX = "linux-mini.elf.core"
+XEN = "xen-host.core"
 KERNELS = {  # of Linux dcmds that need more than linux-mini has
     **dict.fromkeys(("linux_xen", "linux_xenbus", "linux_xenstore"), "xen-pv.core"),
     "linux_grants": "xen-pvh.core",
@@ -53,7 +55,7 @@ DCMDS = list(each_dcmd())
 READ = re.compile(r"\b((?:struct|union) \w+|\w+_t) \(([^)]*)\)")
 MEMBER = re.compile(r"(?<![\w.])[a-z_][\w.]*")
 PROSE = {"or", "in", "older", "kernels", "since"}
-TYPED = {"illumos": ("demo",), "linux": (LINUX, "linux-72.elf.core", "xen-pv.core")}
+TYPED = {"illumos": ("demo",), "linux": (LINUX, "linux-72.elf.core", "xen-pv.core"), "xen": (XEN,)}
 
 
 def label(entry):
@@ -121,9 +123,9 @@ def sittings(tmp_path_factory, real):
     folder = tmp_path_factory.mktemp("examples")
     made = {}
 
-    def machine(path):
+    def machine(path, names=None):
         target = Target(open_image(path))
-        return Sitting(target, find_guest(target))
+        return Sitting(target, find_guest(target, names))
 
     def disk():
         path = folder / "disk.qcow2"
@@ -136,7 +138,8 @@ def sittings(tmp_path_factory, real):
             if name == "demo":
                 made[name] = machine(fixtures.make("demo", folder / "core.domu").path)
             else:
-                made[name] = disk() if name == "disk" else machine(real(name))
+                names = SymbolFile(real("xen-host.xen-syms")) if name == XEN else None
+                made[name] = disk() if name == "disk" else machine(real(name), names)
         return made[name]
 
     return sitting
@@ -145,6 +148,8 @@ def sittings(tmp_path_factory, real):
 def image_for(entry):
     if entry.module == "disks":
         return "disk"
+    if entry.guests == ("xen",):
+        return XEN
     return KERNELS.get(entry.module, LINUX) if entry.guests == ("linux",) else "demo"
 
 

@@ -15,7 +15,7 @@ from vmdebug.options import USAGE
 from vmdebug.registry import Registry
 
 COLUMNS = re.compile(r" {2,}")
-KINDS = (None, "illumos", "linux")
+KINDS = (None, "illumos", "linux", "xen")
 DESCRIPTION = """\
 vmdebug opens the file that a hypervisor left behind, such as a dump, a save file or a snapshot, and answers questions
 about the kernel in it, with nothing but that file. It speaks the language of mdb.

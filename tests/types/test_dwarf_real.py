@@ -63,14 +63,6 @@ def word(guest, address, kind, member):
     return int.from_bytes(guest.target.read(address + kind.find(member).offset // 8, 8), "little")
 
 
-def test_the_evidence_names_the_file(guest, real):
-    path = str(real("xen-host.xen-syms"))
-    facts = {fact.name: (fact.value, fact.evidence) for fact in guest.evidence}
-
-    assert facts["symbols"] == (path, "the user's file, moved by +0x0")
-    assert facts["types"] == ("DWARF", "the user's file")
-
-
 def test_most_variables_of_the_hypervisor_have_types(guest, truth):
     lines = gzip.decompress((truth("xen-host") / "xen-nm.txt.gz").read_bytes()).decode().splitlines()
     names = [line.split()[2] for line in lines if line.split()[1] in "BD"][::40]

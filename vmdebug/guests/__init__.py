@@ -2,7 +2,8 @@
 
 base      Guest: what every kind answers            memory    words, strings, lists
 illumos/  illumos and Solaris under Xen             linux/    Linux
-unknown   everything else                       whatis    what an address belongs to: a registry of sources
+xen/      the hypervisor Xen                    unknown   everything else
+whatis    what an address belongs to: a registry of sources
 filetypes types out of the user's file
 
 To add a kind: write its module with `find(target)`, which gives a Guest or raises a DebuggerError that says what it
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from vmdebug.symbols.file import SymbolFile
     from vmdebug.targets.target import Target
 
-KINDS = ("illumos", "linux")  # in the order in which they are tried
+KINDS = ("illumos", "linux", "xen")  # in the order in which they are tried
 
 Find = Callable[["Target"], "Guest"]
 Report = Callable[[str], None]

@@ -54,7 +54,7 @@ def find_image(target: Target) -> KernelImage:
         return _find_without_registers(target)
     for vcpu in target.image.vcpus:
         if HYPERVISOR_START <= vcpu.registers.get("rip", 0) < HYPERVISOR_END:
-            raise NotLinux(f"not Linux: vcpu {vcpu.id} runs a Xen hypervisor, which --symbols xen-syms gives names to")
+            raise NotLinux(f"not Linux: vcpu {vcpu.id} runs a Xen hypervisor")
     if target.mode is None:
         raise NotLinux("not Linux: vcpu 0 runs without page tables")
     reasons = list[str]()
