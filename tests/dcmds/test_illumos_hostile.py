@@ -64,6 +64,11 @@ ASKED = (
     "ffffffffabfde100::cyclic",
     "::task",
     "::walk proc | ::print proc_t p_task | ::walk task",
+    "::walk vmem | ::walk vmem_seg | ::vmem_seg -v",
+    "::walk vmem | ::walk vmem_alloc | ::vmem_seg -c sched",
+    "::walk vmem | ::walk vmem_free",
+    "::walk vmem | ::walk vmem_span",
+    "::walk vmem_postfix",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -91,6 +96,7 @@ PLACES = (
     ("cyc_cpu_t", "::walk cyccpu"),
     ("task_t", "::task"),
     ("cont_process_t", "::pgrep ^cron | ::print proc_t p_ct_process"),
+    ("vmem_seg_t", "::walk vmem | ::walk vmem_seg"),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),

@@ -151,11 +151,12 @@ def test_lists_arenas_below_those_that_they_take_memory_from(illumos):
     assert debug.text("::vmem") == [
         "ADDR             NAME                        INUSE        TOTAL   SUCCEED  FAIL",
         f"{addresses[0]:x} ctf                             0            0         0     0",
-        f"{addresses[1]:x} heap                      1191936   1040187392      4711     0",
+        f"{addresses[1]:x} heap                    403517440   1040187392      4711     0",
         f"{addresses[2]:x}   vmem_metadata            196608       262144        48     0",
         f"{addresses[3]:x}     vmem_seg               192512       192512        47     0",
         f"{addresses[4]:x}   kmem_default             528384       528384       129     2",
-        f"{addresses[5]:x} taskq_id_arena                  6   2147483647         6     0",
+        f"{addresses[5]:x}   kmem_oversize             53248        65536         3     0",
+        f"{addresses[6]:x} taskq_id_arena                  6   2147483647         6     0",
     ]
     assert debug.text(f"{addresses[3]:x}::vmem")[1].split()[1] == "vmem_seg"
 
@@ -167,7 +168,8 @@ def test_arenas_that_take_memory_from_each_other_come_last(illumos, word):
 
     rows = illumos({heap + link: word(metadata)}).rows("::vmem")
 
-    assert [row.name for row in rows] == ["ctf", "taskq_id_arena", "heap", "vmem_metadata", "vmem_seg", "kmem_default"]
+    below = ["vmem_metadata", "vmem_seg", "kmem_default", "kmem_oversize"]
+    assert [row.name for row in rows] == ["ctf", "taskq_id_arena", "heap", *below]
 
 
 @pytest.mark.parametrize("command", ["::seg", "::walk seg", "::walk memlist"])

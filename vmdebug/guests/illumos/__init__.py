@@ -12,7 +12,7 @@ waiting     what threads wait for            locks       mutexes, readers-writer
 events      event channels        htables     translation by the kernel's own record
 hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        pages   page structures, uses of memory
-kmem        the buffers of caches
+kmem        the buffers of caches            vmem        the segments of arenas
 devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times
