@@ -1,4 +1,4 @@
-"""Structures of illumos that hang together by a pointer: the walkers b_next, b_cont, queue_next, queue_link."""
+"""Chains of illumos' STREAMS: the walkers b_next, b_cont, queue_next, queue_link, qnext, qlink."""
 
 from collections.abc import Iterator
 
@@ -31,6 +31,18 @@ def walk_queue_next(call: Call) -> Iterator[int]:
 @walker("queue_link", start="required", guests=GUESTS)
 def walk_queue_link(call: Call) -> Iterator[int]:
     """walk queue list using q_link"""
+    return _links(call, "queue_t", "q_link")
+
+
+@walker("qnext", start="required", guests=GUESTS)
+def walk_qnext(call: Call) -> Iterator[int]:
+    """walk queue_t list using q_next"""
+    return _links(call, "queue_t", "q_next")
+
+
+@walker("qlink", start="required", guests=GUESTS)
+def walk_qlink(call: Call) -> Iterator[int]:
+    """walk queue_t list using q_link"""
     return _links(call, "queue_t", "q_link")
 
 

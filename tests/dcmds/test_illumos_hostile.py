@@ -69,6 +69,12 @@ ASKED = (
     "::walk vmem | ::walk vmem_free",
     "::walk vmem | ::walk vmem_span",
     "::walk vmem_postfix",
+    "fffffffec42d87b0::stream",
+    "fffffffec42d87b0::walk readq | ::queue -v",
+    "fffffffec42d87b0::walk writeq | ::q2otherq | ::q2stream",
+    "fffffffece100000::print queue_t q_first | ::walk b_next | ::mblk -v",
+    "fffffffec42cb560::walk qnext",
+    "fffffffec42cb560::walk qlink",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -95,6 +101,9 @@ PLACES = (
     ("page_t", "ffffffffabfee100::walk page"),
     ("cyc_cpu_t", "::walk cyccpu"),
     ("task_t", "::task"),
+    ("stdata_t", "fffffffec42d87b0::map ."),
+    ("queue_t", "fffffffec42d87b0::walk readq"),
+    ("mblk_t", "fffffffece100000::print queue_t q_first | ::walk b_next"),
     ("cont_process_t", "::pgrep ^cron | ::print proc_t p_ct_process"),
     ("vmem_seg_t", "::walk vmem | ::walk vmem_seg"),
 )
