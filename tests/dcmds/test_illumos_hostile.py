@@ -75,6 +75,9 @@ ASKED = (
     "fffffffece100000::print queue_t q_first | ::walk b_next | ::mblk -v",
     "fffffffec42cb560::walk qnext",
     "fffffffec42cb560::walk qlink",
+    "::kmem_cache -n thread_cache | ::walk bufctl | ::bufctl -vh",
+    "fffffffeca000100::walk bufctl_history | ::bufctl -c $[kmem_alloc]",
+    "fffffffec8014008::whatis",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -106,6 +109,8 @@ PLACES = (
     ("mblk_t", "fffffffece100000::print queue_t q_first | ::walk b_next"),
     ("cont_process_t", "::pgrep ^cron | ::print proc_t p_ct_process"),
     ("vmem_seg_t", "::walk vmem | ::walk vmem_seg"),
+    ("kmem_bufctl_audit_t", "::kmem_cache -n thread_cache | ::walk bufctl"),
+    ("kmem_bufctl_audit_t", "fffffffeca000100::walk bufctl_history"),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),

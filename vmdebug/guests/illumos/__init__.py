@@ -13,6 +13,7 @@ events      event channels        htables     translation by the kernel's own re
 hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        pages   page structures, uses of memory
 kmem        the buffers of caches            vmem        the segments of arenas
+kmem        the buffers of caches          audits      who took and gave them back
 devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times

@@ -18,7 +18,7 @@ from vmdebug.types.typed import Typed
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
 
-NOMAGAZINE, HASH = 0x20, 0x200  # KMF_NOMAGAZINE, KMF_HASH
+AUDIT, NOMAGAZINE, HASH = 0x1, 0x20, 0x200  # KMF_AUDIT, KMF_NOMAGAZINE, KMF_HASH
 MAX_SLABS = 1 << 20
 MAX_CHUNKS = 1 << 20  # of a slab
 MAX_BUCKETS = 1 << 20
@@ -68,6 +68,11 @@ class Cache:
     @property
     def hashed(self) -> bool:
         return bool(self.record["cache_flags"] & HASH)
+
+    @property
+    def audited(self) -> bool:
+        """Its bufctls record the last transaction of their buffers."""
+        return bool(self.record["cache_flags"] & AUDIT)
 
     def slabs(self) -> Iterator[Slab]:
         """Every slab: in a ring through cache_nullslab, since 2008 in a list of complete and a tree of partial ones."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from vmdebug.guests.illumos.audits import RECORD_HEAD, read_audit, record_lines
 from vmdebug.guests.illumos.cpus import each_cpu
 from vmdebug.guests.illumos.kernel import Illumos
 from vmdebug.guests.illumos.kmem import Cache
 from vmdebug.guests.illumos.memory import each_cache, each_memseg, each_segment, find_symbol, segment
 from vmdebug.guests.illumos.modules import Area, Module
 from vmdebug.guests.illumos.threads import FREE, ONPROC, each_thread
-from vmdebug.guests.whatis import Belonging, source
+from vmdebug.guests.whatis import Belonging, Record, source
 from vmdebug.types.typed import Typed
 
 PANIC_STACK = 8192  # PANICSTKSIZE
@@ -87,9 +88,18 @@ def kmem(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
     for each in each_cache(guest):
         cache = Cache(guest, each)
         for address, buffer in cache.buffers_at(addresses):
-            bufctl = "" if buffer.bufctl is None else f"bufctl {buffer.bufctl:x} "
-            done = "allocated" if buffer.given else "freed"
-            yield Belonging(address, f"{bufctl}{done} from {cache.name}", buffer.base)
+            text = f"{'allocated' if buffer.given else 'freed'} from {cache.name}"
+            if buffer.bufctl is None:
+                yield Belonging(address, text, buffer.base)
+            elif cache.audited:
+                yield Belonging(address, text, buffer.base, record=_record(guest, buffer.bufctl))
+            else:
+                yield Belonging(address, f"bufctl {buffer.bufctl:x} {text}", buffer.base)
+
+
+def _record(guest: Illumos, bufctl: int) -> Record:
+    """What a bufctl says of the last transaction of its buffer."""
+    return Record(f"bufctl {bufctl:x}", lambda name: [*RECORD_HEAD, *record_lines(read_audit(guest, bufctl), name)])
 
 
 @source("mappings", rank=90, guests=("illumos",))
