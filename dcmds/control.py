@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Text, dcmd
-from vmdebug.errors import DebuggerError, NoTarget
+from vmdebug.errors import NoTarget
 from vmdebug.lang.memory import WriteRefused
 
 BUILT_IN = True
@@ -58,28 +58,23 @@ def control(call: Call) -> None:
     raise NoTarget
 
 
-class NoContext(DebuggerError):
-    def __init__(self, address: int) -> None:
-        super().__init__(
-            f"failed to set context to proc {address:x}: commands that look into a process take its pid"
-            " (::vtop -p, ::find -P)"
-        )
-
-
 @dcmd(("context", "$p"), address="required", row=Words, text=Text("{text}"))
 def context(call: Call) -> Iterator[Words]:
     """change debugger context to specified process
 
-    0 is the kernel, which is what is always looked at: commands that can look into a process take its pid.
+    Takes the address of a process' structure (a proc_t, a struct task_struct) or its pid; 0 is the kernel. From then on
+    memory is the process' own, below the kernel's: what / and ::print, ::dump, ::dis, ::vtop and ::kgrep read.
+    Registers and $c are those of its first thread in user mode, $m is its address space. Symbols and all that lists
+    what the kernel keeps stay the kernel's.
 
     Example:
-        0::context
+        0t403::pid2proc | ::context; <rip/i; 0::context
     """
     if call.args:
         raise call.usage()
-    if call.address:
-        raise NoContext(call.address)
-    yield Words("debugger context set to kernel")
+    process = call.address or 0
+    call.session.enter(process)
+    yield Words(f"debugger context set to proc {process:x}" if process else "debugger context set to kernel")
 
 
 @dcmd(

@@ -8,7 +8,7 @@ from formats.lazy import dataclass
 from vmdebug import paging
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
 from vmdebug.errors import DebuggerError, NotMapped, UsageError
-from vmdebug.guests.base import space_of_process
+from vmdebug.guests.base import with_processes
 from vmdebug.ptes import LEVEL, Pte, describe, level_of, pte_line
 from vmdebug.targets.spaces import AddressSpace, Mapping
 
@@ -83,7 +83,7 @@ def vtop(call: Call) -> Iterator[Translation]:
 
 def space_of(call: Call) -> AddressSpace:
     """The address space that the call means: a process' own, or the kernel's."""
-    return space_of_process(call.guest, call.flags["p"]) if "p" in call.flags else call.target.kernel
+    return with_processes(call.guest).space_of_process(call.flags["p"]) if "p" in call.flags else call.target.kernel
 
 
 def each_entry(space: AddressSpace, mapping: Mapping) -> Iterator[Entry]:

@@ -51,19 +51,20 @@ def area_lines(rows: Iterable[AreaRow], _: Show) -> Iterator[str]:
 
 
 def chosen(call: Call) -> Task:
-    """The task that the call means: a pid, as a word or the address, or the address of a task_struct."""
-    if len(call.args) > 1 or (call.args and call.address is not None) or (not call.args and call.address is None):
+    """The task that the call means: a pid, as a word or the address, the address of a task_struct, or the context's."""
+    address = call.address if call.address is not None or call.args else call.session.process or None
+    if len(call.args) > 1 or (call.args and address is not None) or (not call.args and address is None):
         raise call.usage()
-    number = call.address if call.address is not None else call.number(call.args[0])
+    number = call.number(call.args[0]) if address is None else address
     return find_process(linux(call.guest), number)
 
 
-@dcmd("vmmap", address="optional", synopsis="[pid]", text=area_lines, row=AreaRow, guests=GUESTS)
+@dcmd(("vmmap", "$m"), address="optional", synopsis="[pid]", text=area_lines, row=AreaRow, guests=GUESTS)
 def vmmap(call: Call) -> Iterator[AreaRow]:
     """print the address space of a process
 
     Its areas as /proc/PID/maps has them. The process is named by its pid, in the current radix, or by the address of
-    its task_struct.
+    its task_struct; without either it is the one that ::context entered.
 
     Reads: struct task_struct (mm), struct mm_struct (mm_mt, brk, start_brk, start_stack), before 6.1 its mmap along
     vm_next, struct vm_area_struct (vm_start, vm_end, vm_flags, vm_pgoff, vm_file, vm_ops, vm_private_data, anon_name),

@@ -91,12 +91,12 @@ def regs(call: Call) -> Iterator[Register]:
     """print general purpose registers
 
     The registers of the representative processor: those of the panic where the guest recorded them, else vcpu 0 as the
-    hypervisor saved it.
+    hypervisor saved it. In the context of a process (::context) what its first thread had in them in user mode.
 
     Example:
         ::regs
     """
-    yield from _rows(call, call.guest.registers, 0)
+    yield from _rows(call, call.session.registers, 0)
 
 
 @dcmd(

@@ -87,7 +87,7 @@ def _run(call: Call, replace: bool) -> Iterator[Row]:
 
 
 def _find(session: Session, name: str) -> Path | None:
-    folders = [""] if "/" in name else session.settings.macro_path.split(":")
+    folders = [""] if "/" in name else session.settings.folders(session.disassembler)
     return next((path for folder in folders if (path := Path(folder, name)).is_file()), None)
 
 

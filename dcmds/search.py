@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from formats.frames import PAGE_SHIFT, Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
-from vmdebug.guests.base import space_of_process
+from vmdebug.guests.base import with_processes
 from vmdebug.targets.pieces import Piece
 from vmdebug.targets.search import Pattern, Scope, Values, kernel_scope, physical_scope, process_scope
 
@@ -199,5 +199,5 @@ def _scope(call: Call) -> Scope:
     if "p" in call.flags:
         return physical_scope(call.target.image, *limits)
     if "P" in call.flags:
-        return process_scope(space_of_process(call.guest, call.flags["P"]), *limits)
+        return process_scope(with_processes(call.guest).space_of_process(call.flags["P"]), *limits)
     return kernel_scope(call.target.kernel, *limits)

@@ -7,6 +7,7 @@ from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Show, Text, dcmd, walker
 from vmdebug.guests.illumos.kernel import illumos
 from vmdebug.guests.illumos.memory import each_segment, find_symbol, segment
+from vmdebug.guests.illumos.spaces import find_space
 
 GUESTS = ("illumos",)
 
@@ -63,7 +64,7 @@ def seg(call: Call) -> Iterator[SegmentRow]:
 
 @dataclass(frozen=True)
 class MappingRow:
-    """A part of the kernel's address space.
+    """A part of an address space.
 
     base: its first address
     limit: the first address behind it
@@ -95,9 +96,10 @@ def mapping_lines(rows: Iterable[MappingRow], _: Show) -> Iterator[str]:
 def mappings(call: Call) -> Iterator[MappingRow]:
     """print address space mappings
 
-    The segments of the kernel's address space: all, the one that holds the address, or those of a name.
+    The segments of the kernel's address space, or of that of the process that ::context entered: all, the one that
+    holds the address, or those of a name.
 
-    Reads: kas, struct seg in its a_segtree.
+    Reads: kas, proc_t (p_as), struct as, struct seg in its a_segtree.
 
     Example:
         ::mappings
@@ -105,7 +107,7 @@ def mappings(call: Call) -> Iterator[MappingRow]:
     if len(call.args) > 1:
         raise call.usage()
     guest = illumos(call.guest)
-    for address in each_segment(guest, guest.symbol("kas").value):
+    for address in each_segment(guest, find_space(guest, call.session.process)):
         found = segment(guest, address)
         base, size = int(found["s_base"]), found["s_size"]
         name = find_symbol(guest, address) or f"{address:x}"

@@ -1,6 +1,6 @@
 """Stack backtraces: $c $C ::stack ::stackregs ::cpustack."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from vmdebug.calls import ALL, FrameRow, each_frame_row, frame_lines, full_lines
 from vmdebug.dcmd import Call, Flag, dcmd
@@ -14,12 +14,13 @@ def stack(call: Call) -> Iterator[FrameRow]:
 
     The calls from the representative registers on, or from the frame at an address (whose own function is unknown
     then, and left out), each with at most `cnt` arguments (6). Arguments are shown where the function's
-    prototype is known and its prologue saved them; empty parentheses need not mean that it takes none.
+    prototype is known and its prologue saved them; empty parentheses need not mean that it takes none. In the context
+    of a process (::context) its own calls, by frame pointers, which many programs do not keep.
 
     Example:
         $c
     """
-    yield from each_frame_row(call, _start(call), _count(call, SHOWN))
+    yield from _frames(call, _count(call, SHOWN))
 
 
 @dcmd(("$C", "stackregs"), address="optional", synopsis="[cnt]", text=full_lines, row=FrameRow)
@@ -31,7 +32,7 @@ def stackregs(call: Call) -> Iterator[FrameRow]:
     Example:
         $C
     """
-    yield from each_frame_row(call, _start(call), ALL if _count(call, ALL) else 0)
+    yield from _frames(call, ALL if _count(call, ALL) else 0)
 
 
 @dcmd(
@@ -62,11 +63,14 @@ def cpustack(call: Call) -> Iterator[FrameRow]:
     call.text = full_lines if full else frame_lines
     count = _count(call, ALL if full else SHOWN)
     registers = {name: value for name, value in saved.items() if name != "rip"}
-    yield from each_frame_row(call, registers, ALL if full and count else count)
+    count = ALL if full and count else count
+    yield from each_frame_row(call, call.guest.frames(registers, arguments=count > 0), count)
 
 
-def _start(call: Call) -> Mapping[str, int]:
-    return call.guest.registers if call.address is None else {"rbp": call.address}
+def _frames(call: Call, count: int) -> Iterator[FrameRow]:
+    """The calls from the representative registers on, or from the frame at the address."""
+    start = call.session.registers if call.address is None else {"rbp": call.address}
+    yield from each_frame_row(call, call.session.unwind(start, arguments=count > 0), count)
 
 
 def _count(call: Call, default: int) -> int:

@@ -131,7 +131,8 @@ def _commanded(call: Call, row: StackRow, command: str) -> Iterator[StackRow]:
 def stack_of(call: Call, guest: Illumos, address: int, count: int) -> StackRow:
     """The stack of a thread as a row, with at most `count` arguments each call."""
     found = find_stack(guest, address)
-    frames = list(each_frame_row(call, {"rbp": found.sp}, count)) if found.sp is not None else []
+    calls = call.guest.frames({"rbp": found.sp}, arguments=count > 0) if found.sp is not None else ()
+    frames = list(each_frame_row(call, calls, count))
     pc = Vaddr(found.pc) if found.pc else None
     return StackRow(
         thread=Vaddr(address),

@@ -180,6 +180,58 @@ def test_the_users_file_runs_before_the_commands_unless_told_not_to(home, demo, 
     assert "variable 'answer' is not defined" in capsys.readouterr().err
 
 
+def test_mdbs_file_of_the_user_runs_where_there_is_none_of_vmdebug(home, demo, capsys):
+    (home / ".mdbrc").write_text("6>answer\n")
+    main(["-e", "<answer=K", demo])
+    (home / ".vmdebugrc").write_text("5>answer\n")
+    main(["-e", "<answer=K", demo])
+
+    assert capsys.readouterr().out.split() == ["6", "5"]
+
+
+def test_shows_the_bytes_of_any_file(tmp_path, capsys):
+    path = tmp_path / "notes"
+    path.write_bytes(b"hello, file\0\1")
+
+    assert main(["-S", "-f", "-e", "0/s; 0xc/B", str(path)]) == 0
+    assert capsys.readouterr().out == f"{'0:':16}hello, file\n{'0xc:':16}{'1':8}\n"
+    assert main(["-S", "-f", "-e", "2000/B", str(path)]) == 1
+    assert main(["-S", "-f", "-e", "::vtop", str(path), str(path)]) == 2
+    assert "-f takes one file" in capsys.readouterr().err
+
+
+HEADER = ("02010100", "01000000", "00000000")  # the rest of an ELF file's first line
+
+
+def test_an_image_opened_raw_shows_its_own_header(demo, capsys):
+    assert main(["-S", "-f", "-e", "0/X; 0::dump -g 4 -q -l 4 ! tail -1", demo]) == 0
+    assert capsys.readouterr().out.split() == ["0:", "464c457f", "0:", "7f454c46", *HEADER]
+
+
+def test_refuses_processes_and_machines_that_run(demo, capsys):
+    for words in (["-u"], ["-p", "1"], ["-b", "vm"]):
+        assert main(["-S", *words, demo]) == 2
+        assert capsys.readouterr().err == (
+            f"vmdebug: {words[0]}: not supported: only images of machines that do not run can be opened\n"
+        )
+
+
+@pytest.mark.parametrize("letter", ["-k", "-m", "-y", "-F", "-W"])
+def test_takes_letters_that_say_what_is_so_anyway(demo, capsys, letter):
+    assert main(["-S", letter, "-e", "1=K", demo]) == 0
+    assert capsys.readouterr().out.split() == ["1"]
+
+
+def test_macros_are_looked_for_below_the_root(tmp_path, demo, capsys):
+    folder = tmp_path / "proto" / "amd64" / "kvm"
+    folder.mkdir(parents=True)
+    (folder / "answer").write_text("2a=K\n")
+
+    assert main(["-S", "-R", str(tmp_path / "proto"), "-I", "%r/%i/%t", "-e", "$<answer", demo]) == 0
+    assert main(["-S", "-I", "%r/%i/%t", "-e", "$<answer", demo]) == 1
+    assert capsys.readouterr().out.split() == ["2a"]
+
+
 @pytest.fixture
 def loaded():
     """What is loaded of plug-ins is taken away at the end."""

@@ -16,7 +16,7 @@ SECTIONS = [
     *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "BESIDE THE SESSION", "LANGUAGE", "COMMANDS", "WALKERS", "FORMATS"),
     *("EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"),
 ]
-IGNORED = set("FWRbp?h")  # letters of mdb that mean nothing here, are refused, or ask for the usage
+IGNORED = set("FWbpu?h")  # letters of mdb that mean nothing here, are refused, or ask for the usage
 HOSTILE = r".so x \fBbold 'quoted' -dash ^ ~ `back` \\"
 
 

@@ -1,10 +1,11 @@
 """The calls of a stack as rows, for every dcmd that shows one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Show
+from vmdebug.unwind.frames import Frame
 
 ALL = 1 << 16  # arguments: more than any function has
 
@@ -27,9 +28,9 @@ class FrameRow:
     reason: str | None
 
 
-def each_frame_row(call: Call, registers: Mapping[str, int], count: int) -> Iterator[FrameRow]:
-    """The calls from the registers on, each with at most `count` arguments."""
-    for frame in call.guest.frames(registers, arguments=count > 0):
+def each_frame_row(call: Call, frames: Iterable[Frame], count: int) -> Iterator[FrameRow]:
+    """The calls as rows, each with at most `count` arguments."""
+    for frame in frames:
         symbol = symbol_of(call, frame.pc, frame.inside)
         args = [Hex(arg) for arg in frame.arguments[:count]]
         yield FrameRow(Vaddr(frame.pc), Vaddr(frame.fp), symbol, args, frame.reason or None)

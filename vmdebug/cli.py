@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vmdebug.session import Session
     from vmdebug.targets.target import Target
 
-RC_FILE = ".vmdebugrc"
+RC_FILES = (".vmdebugrc", ".mdbrc")  # the first that is there
 
 
 def run() -> None:
@@ -134,6 +134,8 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
 
     if options.disk:
         return _open_disk(options)
+    if options.raw:
+        return _open_raw(options)
     target = Target(_open_image(options), _cache(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
@@ -170,6 +172,17 @@ def _open_disk(options: Options) -> tuple["Target", "Guest"]:
     return target, Unknown(target, ["the target is a disk, not a machine"])
 
 
+def _open_raw(options: Options) -> tuple["Target", "Guest"]:
+    """A file's own bytes as a target."""
+    from vmdebug.guests.unknown import Unknown
+    from vmdebug.targets.raw import RawTarget
+
+    if len(options.operands) != 1:
+        raise BadUsage("-f takes one file")
+    target = RawTarget(Path(options.operands[0]))
+    return target, Unknown(target, ["the target is a file, not a machine"])
+
+
 def _cache_folder(options: Options) -> Path | None:
     from formats.cache import default_folder
 
@@ -199,6 +212,9 @@ def _prepare(session: "Session", options: Options) -> int:
         session.settings.prompt = options.prompt
     if options.macro_path is not None:
         session.settings.macro_path = options.macro_path
+    session.settings.root = options.root
+    if options.root and session.terminal:
+        print(f"Using proto area {options.root}")
     if options.disassembler is not None and not session.use_disassembler(options.disassembler):
         complain(f"invalid disassembler mode -- {options.disassembler}")
     return EXIT_OK
@@ -220,8 +236,9 @@ def _preload(guest: "Guest", options: Options) -> None:
 
 
 def _run_rc(session: "Session", options: Options) -> None:
-    path = Path(os.environ.get("HOME", "/nonexistent")) / RC_FILE
-    if options.no_rc or not path.is_file():
+    home = Path(os.environ.get("HOME", "/nonexistent"))
+    path = next((home / name for name in RC_FILES if (home / name).is_file()), None)
+    if options.no_rc or path is None:
         return
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:

@@ -30,6 +30,7 @@ from vmdebug.registry import REGISTRY, Registry
 if TYPE_CHECKING:
     from vmdebug.guests.base import Guest
     from vmdebug.targets.target import Target
+    from vmdebug.unwind.frames import Frame
 
 __all__ = [
     "REGISTRY",
@@ -149,6 +150,24 @@ class Sitting(Protocol):
     def target(self) -> "Target": ...
     @property
     def guest(self) -> "Guest": ...
+    @property
+    def process(self) -> int:
+        """The process that commands look into, by its address or pid; 0 for the kernel."""
+        ...
+
+    @property
+    def registers(self) -> Mapping[str, int]:
+        """The representative registers of what commands look into."""
+        ...
+
+    def unwind(self, registers: Mapping[str, int], arguments: bool = True) -> "Iterator[Frame]":
+        """The calls from some registers on, in what commands look into."""
+        ...
+
+    def enter(self, process: int) -> None:
+        """Look into a process from now on, by its pid or the address of its structure; 0 is the kernel again."""
+        ...
+
     def warn(self, text: str) -> None: ...
     def leave_dot(self, dot: int, increment: int = 0) -> None: ...
     def bind(self, name: str, value: int) -> None: ...

@@ -43,7 +43,7 @@ ENVIRONMENT = {
     "XDG_STATE_HOME": "the folder of the history (~/.local/state)",
 }
 FILES = {
-    "~/.vmdebugrc": "commands that run at the start of each session",
+    "~/.vmdebugrc": "commands that run at the start of each session; without it ~/.mdbrc does",
     "~/.cache/vmdebug": "indexes of images that were opened; may be deleted at any time",
     "~/.local/state/vmdebug/history": "the history of the shell",
 }

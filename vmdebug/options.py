@@ -11,7 +11,8 @@ from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 
 USAGE = """\
-Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L path] [-P prompt] [-V dis-version]
+Usage: vmdebug [-ACMSfkmwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L path] [-P prompt] [-R root]
+               [-V dis-version]
                [--json] [--no-cache] [--page-cache MiB] [--allow-backing path] [--disk] [--symbols file] [image ...]
        vmdebug fixture list | make NAME -o FILE     generate synthetic dumps
        vmdebug info IMAGE                           what a file holds: formats, chain, snapshots
@@ -22,10 +23,12 @@ Usage: vmdebug [-ACMSfkmuwy] [+/-o option] [-e expr] [-s dist] [-I path] [-L pat
     -e expr     run the commands and exit; the status is that of the last
     -o, +o opt  set or unset a debugger option (adb, nopager, ...); see ::set
     -s dist     symbol matching distance, 0 is smart      -V name     disassembler
-    -S          do not read ~/.vmdebugrc                  -P prompt   the prompt
+    -S          do not read ~/.vmdebugrc or ~/.mdbrc      -P prompt   the prompt
     -A, -C      load no debugger modules; ignore type data
+    -f          the file's own bytes, whatever it holds   -M          read the symbols of all modules at the start
     -I, -L      where to look for macro files; a plug-in to load (a FILE.py or a folder of them)
-    -w          is accepted: images are never written     -k -m -u -y -f -M  are accepted, and change nothing
+    -R root     what %r in the macro path stands for
+    -k -m -w -y -F -W  are accepted: kernels are opened, read-only, and their symbols read as they are needed
     --json      one JSON object a line for each dcmd that ran
     --no-cache  keep nothing between runs                 --disk      a qcow2 disk instead of a machine
     --page-cache MiB       decompressed pages to keep in memory (64)
@@ -57,6 +60,7 @@ class Options:
     disassembler: str | None = None
     prompt: str | None = None
     macro_path: str | None = None
+    root: str = ""
     plugins: list[str] = field(default_factory=list)
     allow_backing: list[str] = field(default_factory=list)
     symbols: str | None = None
@@ -150,6 +154,8 @@ def _apply_plain(options: Options, letter: str, value: str) -> None:
             options.write = True
         case "-f":
             options.raw = True
+        case "-R":
+            options.root = value
         case "--json":
             options.json = True
         case "--no-cache":
@@ -166,7 +172,7 @@ def _apply_plain(options: Options, letter: str, value: str) -> None:
             options.symbols = value
         case "--version" | "--man":
             options.action = letter[2:]
-        case "-p" | "-b":
+        case "-p" | "-b" | "-u":
             raise BadUsage(f"{letter}: not supported: only images of machines that do not run can be opened")
 
 

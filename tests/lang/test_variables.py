@@ -8,20 +8,28 @@ from vmdebug.lang.variables import MODIFIERS, PERSISTENT, Variables, truncate
 WORD = 0x1122334455667788
 NAMES = "rax rbx rcx rdx rsi rdi rbp rsp r8 r15 rip rflags cs ds es fs gs ss cr2 cr3"
 XEN_NAMES = "entry_vector error_code gs_base kernel_gs_base"
+LANDMARKS = {"b": 0x1000, "t": 0x200, "thread": 0x7000}
 REGISTERS = dict.fromkeys(f"{NAMES} {XEN_NAMES}".split(), WORD)
 
 
 @pytest.fixture
 def variables():
     dot = [0x40]
-    return Variables(lambda: REGISTERS, lambda: dot[0], lambda value: dot.__setitem__(0, value))
+    return Variables(lambda: REGISTERS, lambda: LANDMARKS, lambda: dot[0], lambda value: dot.__setitem__(0, value))
 
 
 @pytest.mark.parametrize("name", [*PERSISTENT, "thread"])
 def test_predefined_ones_exist_and_cannot_be_removed(variables, name):
-    assert variables.read(name) == 0
+    assert variables.read(name) == LANDMARKS.get(name, 0)
     with pytest.raises(DebuggerError, match=f"cannot remove persistent variable '{name}'"):
         variables.remove(name)
+
+
+def test_what_the_kernel_says_holds_until_the_user_says_otherwise(variables):
+    variables.write("b", 5)
+
+    assert [variables.read(name) for name in ("b", "t", "d")] == [5, 0x200, 0]
+    assert dict(variables.each())["t"] == 0x200
 
 
 def test_dot_is_a_variable(variables):
@@ -79,7 +87,7 @@ def test_registers_are_read_only(variables, name):
 
 
 def test_without_registers_their_names_are_free():
-    variables = Variables(dict, lambda: 0, lambda value: None)
+    variables = Variables(dict, dict, lambda: 0, lambda value: None)
 
     variables.write("rax", 1)
 

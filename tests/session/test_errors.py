@@ -65,8 +65,7 @@ ERRORS = [
     ("1000?W $[5]", "failed to write 0x5 at address 0x1000: target is not open for writing"),
     ("1000::write -l 4 'base+1'", f"failed to write 0x1001 at address 0x1000: {READ_ONLY}"),
     ("1000::write -p $[5]", f"failed to write 0x5 at address 0x1000: {READ_ONLY}"),
-    ("5::context", "failed to set context to proc 5: commands that look into a process take its pid"
-                   " (::vtop -p, ::find -P)"),
+    ("5::context", "the page tables of processes are not known in a guest of kind fake"),
     ("1000/L", "expected value following L"),
     ("1000/L 1 2 3", "only value and mask may follow L"),
     ("1000/l ffff", "failed to read data from target: no mapping for address"),

@@ -83,10 +83,24 @@ class Guest(Protocol):
 
 @runtime_checkable
 class WithProcesses(Protocol):
-    """A guest whose processes' own page tables are known."""
+    """A guest whose processes are known. A process is meant by its pid or the address of its structure."""
 
     def space_of_process(self, pid: int) -> AddressSpace:
         """The address space of a process; DebuggerError if there is no such process, or it has none."""
+        ...
+
+    def user_registers(self, pid: int) -> Mapping[str, int]:
+        """What its first thread had in its registers when it last left user mode; empty where that is not known."""
+        ...
+
+
+@runtime_checkable
+class WithLandmarks(Protocol):
+    """A guest that gives values to the language's own variables: b d e m t thread."""
+
+    def landmarks(self) -> Mapping[str, int]:
+        """Base and size of the data (b, d), entry point (e), first word of the ELF header (m), size of the text (t),
+        and the thread that panicked; what is not known is left out."""
         ...
 
 
@@ -95,8 +109,8 @@ class NoProcesses(DebuggerError):
         super().__init__(f"the page tables of processes are not known in a guest of kind {kind}")
 
 
-def space_of_process(guest: Guest, pid: int) -> AddressSpace:
-    """The address space of a process of a guest that knows its processes."""
+def with_processes(guest: Guest) -> WithProcesses:
+    """The guest as one that knows its processes; NoProcesses if it does not."""
     if not isinstance(guest, WithProcesses):
         raise NoProcesses(guest.kind)
-    return guest.space_of_process(pid)
+    return guest

@@ -1,5 +1,6 @@
 """What a user can set: -o and `::set -o` words, and the values that $d, $s, $w, $P and $V change."""
 
+import re
 from dataclasses import dataclass
 
 from vmdebug.errors import DebuggerError
@@ -12,6 +13,7 @@ CHOICES = {"follow_exec_mode": ("ask", "stop", "follow"), "follow_fork_mode": ("
 LIMITS = ("array_mem_limit", "array_str_limit")
 VALUED = (*CHOICES, *LIMITS, "term")
 MAX_PROMPT = 35
+TARGET_KIND = "kvm"  # mdb's name of targets that are kernels in images
 
 
 class OptionError(DebuggerError):
@@ -47,7 +49,8 @@ class Settings:
     prompt: str = "> "
     width: int = 80
     height: int = 24
-    macro_path: str = "."  # folders, separated by colons
+    macro_path: str = "."  # folders, separated by colons; %r, %i and %t in them are known to folders()
+    root: str = ""  # what %r stands for
     module_path: str = ""
     demangling: bool = False  # names of C++ and Rust are shown as they were written
     demangle_flags: int = 2  # which parts of them, as $g numbers them
@@ -58,6 +61,11 @@ class Settings:
         for word in words.split(","):
             name, equals, value = word.partition("=")
             self._set(name, value if equals else None, on)
+
+    def folders(self, isa: str) -> list[str]:
+        """The folders of the macro path: %r is the root, %i the instruction set, %t the kind of target, %% is %."""
+        known = {"%r": self.root, "%i": isa, "%t": TARGET_KIND, "%%": "%"}
+        return re.sub("%[rit%]", lambda found: known[found[0]], self.macro_path).split(":")
 
     def enabled(self) -> str:
         """The options that are on, as -o would take them."""

@@ -1,13 +1,14 @@
 """What a session knows between two commands: the image, dot, variables, settings. Expressions are computed over it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SIZE
 from vmdebug.dcmd import Registry
 from vmdebug.errors import DebuggerError, LanguageError, NoTarget, ReadFailed, UnknownObject, UnknownSymbol
-from vmdebug.guests.base import Guest
+from vmdebug.guests.base import Guest, WithLandmarks, with_processes
 from vmdebug.lang.expressions import evaluate
 from vmdebug.lang.grammar import parse_expression
 from vmdebug.lang.numbers import MASK, read_number
@@ -16,7 +17,9 @@ from vmdebug.lang.show import SessionShow
 from vmdebug.lang.tree import Expression
 from vmdebug.lang.variables import Variables
 from vmdebug.symbols.table import SymbolTable
+from vmdebug.targets.process import ProcessTarget
 from vmdebug.targets.target import Target
+from vmdebug.unwind.frames import Frame, each_frame
 
 if TYPE_CHECKING:
     from vmdebug.disasm import Instruction, Names
@@ -47,11 +50,13 @@ class State:
     ) -> None:
         self._target = target
         self._guest = guest
+        self._inside: ProcessTarget | None = None  # the process that commands look into
+        self.process = 0  # its address or pid
         self._no_symbols = SymbolTable()
         self.registry = registry
         self.settings = settings
         self.show = SessionShow(settings, terminal, lambda: self.symbols)
-        self.variables = Variables(self._registers, lambda: self.dot, self._set_dot)
+        self.variables = Variables(lambda: self.registers, lambda: self.landmarks, lambda: self.dot, self._set_dot)
         self.dot = 0
         self.increment = 0
         self.last_address = 0
@@ -59,6 +64,20 @@ class State:
 
     @property
     def target(self) -> Target:
+        """What commands look at: the image's kernel, or the process that was entered."""
+        return self._inside or self._whole
+
+    def enter(self, process: int) -> None:
+        """Look into a process from now on, by its pid or the address of its structure; 0 is the kernel again."""
+        if not process:
+            self._inside, self.process = None, 0
+            return
+        guest = with_processes(self.guest)
+        space, registers = guest.space_of_process(process), guest.user_registers(process)
+        self._inside, self.process = ProcessTarget(self._whole, space, registers), process
+
+    @property
+    def _whole(self) -> Target:
         if self._target is None:
             raise NoTarget
         return self._target
@@ -127,7 +146,7 @@ class State:
         if self._target is None:
             raise UnreadableAddress(address, "no image is open")
         try:
-            return int.from_bytes(self._target.read(address, size), "little")
+            return int.from_bytes(self.target.read(address, size), "little")
         except ReadFailed as err:
             raise UnreadableAddress(address, err.reason.partition(" (")[0]) from err
 
@@ -175,11 +194,25 @@ class State:
                 raise
             return read(address, left)
 
-    def _registers(self) -> Mapping[str, int]:
-        """The representative registers, as the guest knows them or the image has them."""
+    @property
+    def registers(self) -> Mapping[str, int]:
+        """The representative registers: of the process that was entered, else as the guest knows them."""
+        if self._inside is not None:
+            return self._inside.registers
         if self._guest is not None:
             return self._guest.registers
         return self._target.registers if self._target else NOWHERE
+
+    @cached_property
+    def landmarks(self) -> Mapping[str, int]:
+        """What the kernel says of the variables b d e m t thread."""
+        return self._guest.landmarks() if isinstance(self._guest, WithLandmarks) else NOWHERE
+
+    def unwind(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
+        """The calls from some registers on: by frame pointers in a process that was entered, else as the guest can."""
+        if self._inside is None:
+            return self.guest.frames(registers, arguments)
+        return each_frame(self._inside.read, registers.get("rbp", 0), registers.get("rip", 0), word=self.word)
 
     def _set_dot(self, value: int) -> None:
         self.dot, self.increment = value, 0

@@ -9,7 +9,8 @@ from functools import cache
 from vmdebug.errors import DebuggerError, LanguageError
 from vmdebug.lang.numbers import MASK
 
-PERSISTENT = ("0", "1", "2", "9", "b", "d", "e", "m", "t", "hits", "_")
+LANDMARKS = ("b", "d", "e", "m", "t")  # of the kernel, until the user sets them
+PERSISTENT = ("0", "1", "2", "9", *LANDMARKS, "hits", "_")
 FORBIDDEN = frozenset("#%^&*-+=,:$/\\?<>;|!`'\"[](){} \t\n")
 MAX_NAME = 30
 MODIFIERS: Mapping[str, int] = {"c": 8, "s": 16, "i": 32, "l": 64}
@@ -48,16 +49,22 @@ class BadName(DebuggerError):
 
 
 class Variables:
-    """The variables of one session. `registers` gives the representative vcpu's, by the image's names."""
+    """The variables of one session.
+
+    `registers` gives the representative ones, by the image's names; `landmarks` what the kernel says of b d e m t and
+    thread.
+    """
 
     def __init__(
         self,
         registers: Callable[[], Mapping[str, int]],
+        landmarks: Callable[[], Mapping[str, int]],
         read_dot: Callable[[], int],
         write_dot: Callable[[int], None],
     ) -> None:
-        self._values: dict[str, int] = dict.fromkeys(PERSISTENT, 0)
+        self._values: dict[str, int | None] = dict.fromkeys(PERSISTENT, 0) | dict.fromkeys(LANDMARKS)
         self._registers = registers
+        self._landmarks = landmarks
         self._read_dot = read_dot
         self._write_dot = write_dot
         self.tagged: set[str] = set()
@@ -72,10 +79,9 @@ class Variables:
     def find(self, name: str) -> int | None:
         if name == ".":
             return self._read_dot()
-        if name in self._values:
-            return self._values[name]
-        if name == "thread":
-            return 0
+        if name in self._values or name == "thread":
+            value = self._values.get(name)
+            return self._landmarks().get(name, 0) if value is None else value
         return self._register(name)
 
     def write(self, name: str, value: int) -> None:
@@ -109,8 +115,8 @@ class Variables:
     def each(self) -> Iterator[tuple[str, int]]:
         """Every variable and its value: the debugger's and the user's, then the registers."""
         yield ".", self._read_dot()
-        yield from self._values.items()
-        yield "thread", self.find("thread") or 0
+        for name in (*self._values, "thread"):
+            yield name, self.find(name) or 0
         for name in self._register_names():
             yield name, self._register(name) or 0
 

@@ -2,30 +2,21 @@
 
 from collections.abc import Iterator
 
-from formats.errors import PageAbsent
-from formats.frames import PAGE_SHIFT, PAGE_SIZE, Pfn
-from formats.image import About, Image, PageState, Run
+from formats.frames import PAGE_SIZE, Pfn
+from formats.image import About, PageState, Run
 from formats.qcow2_clusters import Kind
 from formats.qcow2_disk import Disk
-from formats.source import Buffer
+from vmdebug.targets.raw import ByteImage
 from vmdebug.targets.spaces import FlatSpace
 from vmdebug.targets.target import Target
 
 
-class DiskImage(Image):
-    """A disk as pages of 4 KiB; the last one is filled up with zeros."""
+class DiskImage(ByteImage):
+    """What the guest sees of its disk."""
 
     def __init__(self, disk: Disk) -> None:
         super().__init__(disk, About("disk", "the disk of a virtual machine", 64))
         self.disk = disk
-
-    def locate(self, pfn: Pfn) -> tuple[Buffer, int]:
-        at = pfn << PAGE_SHIFT
-        if not 0 <= at < self.disk.size:
-            raise PageAbsent(pfn)
-        if at + PAGE_SIZE <= self.disk.size:
-            return self.disk.page(at)
-        return self.disk.read(at, self.disk.size - at).ljust(PAGE_SIZE, b"\0"), 0
 
     def runs(self) -> Iterator[Run]:
         """Runs of clusters of one kind, in whole pages; what no file of the chain has is known to be zero."""

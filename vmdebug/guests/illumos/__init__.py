@@ -21,6 +21,7 @@ log         the system log                           files       open files     
 configuration   /etc/system, scheduling classes, zones
 frames      machine frames and the kernel's own numbers
 types       where the type data is
+spaces      memory and registers of processes in user mode        landmarks   where text and data lie
 whatis      what an address belongs to        dmods    which modules mdb knows
 
 Specified in: the headers of illumos; ctf.h for types. Structures are read by the kernel's own type data.

@@ -22,6 +22,7 @@ from vmdebug.unwind.frames import Frame
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.htables import PageTables
+    from vmdebug.targets.spaces import AddressSpace
     from vmdebug.types.typed import Objects
 
 UTSNAME = ("sysname", "nodename", "release", "version", "machine")
@@ -149,6 +150,21 @@ class Illumos:
 
         space = self.symbol("kas").value if space is None else space
         return self._page_tables.setdefault(space, PageTables(self, space))
+
+    def space_of_process(self, pid: int) -> "AddressSpace":
+        from vmdebug.guests.illumos.spaces import find_space, space_at
+
+        return space_at(self, find_space(self, pid))
+
+    def user_registers(self, pid: int) -> Mapping[str, int]:
+        from vmdebug.guests.illumos.spaces import find_process, user_registers
+
+        return user_registers(self, find_process(self, pid))
+
+    def landmarks(self) -> Mapping[str, int]:
+        from vmdebug.guests.illumos.landmarks import read_landmarks
+
+        return read_landmarks(self)
 
     @property
     def registers(self) -> Mapping[str, int]:

@@ -96,14 +96,16 @@ def _names_begin(data: bytes, at: int) -> bool:
 
 
 def _from_trap(guest: "Illumos") -> Mapping[str, int] | None:
-    """struct regs, whose members are the registers' names behind `r_` or `__r_`."""
     trap = guest.find_variable("panic_reg")
-    if not trap:
-        return None
     try:
-        saved = guest.objects.at("struct regs", trap)
-        members = {name: saved[name] for name in saved.type_.resolve().names}
+        return read_trap(guest, trap) if trap else None
     except DebuggerError:
         return None
+
+
+def read_trap(guest: "Illumos", trap: int) -> Mapping[str, int]:
+    """A struct regs by the names of the registers: its members have them behind `r_` or `__r_`."""
+    saved = guest.objects.at("struct regs", trap)
+    members = {name: saved[name] for name in saved.type_.resolve().names}
     plain = {name.removeprefix("__").removeprefix("r_"): value for name, value in members.items()}
     return {NAMES.get(name, name): value & (1 << 64) - 1 for name, value in plain.items()}

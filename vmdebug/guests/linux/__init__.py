@@ -11,6 +11,7 @@
     slabs freelists            caches of objects, and which objects are free
     interrupts timers workqueues   what calls the kernel now or later
     lists trees radix          walks of what it keeps these in       whatis   what an address belongs to
+    usermode landmarks         registers of processes in user mode, where text and data lie
     xen                        the guest's side of Xen
 
 Layouts are recognised by what is in memory, never by a version. Knows no dcmd.

@@ -192,6 +192,18 @@ class Linux:
 
         return space_of(self, find_process(self, pid))
 
+    def user_registers(self, pid: int) -> Mapping[str, int]:
+        """What a process, by its number or the address of its task_struct, had in its registers in user mode."""
+        from vmdebug.guests.linux.mm import find_process
+        from vmdebug.guests.linux.usermode import user_registers
+
+        return user_registers(self, find_process(self, pid))
+
+    def landmarks(self) -> Mapping[str, int]:
+        from vmdebug.guests.linux.landmarks import read_landmarks
+
+        return read_landmarks(self)
+
     def each_listed(self, head: int | str, kind: str, member: str, limit: int = MAX_LIST) -> Iterator[int]:
         """The structures on a `struct list_head`, each by its own address; BrokenList where it does not lead back.
 
