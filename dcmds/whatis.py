@@ -6,7 +6,9 @@ from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.errors import Abort, DebuggerError
-from vmdebug.guests.whatis import Belonging, sources_of
+from vmdebug.guests.whatis import Belonging, Record, sources_of
+
+HOMES = {"illumos": "genunix"}  # the module whose debugger module knows what an address is
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,14 @@ def whatis_lines(rows: Iterable[WhatisRow], _: Show) -> Iterator[str]:
 @dcmd(
     "whatis",
     address="required",
-    flags=(Flag("a", "all that is known, not only the first"), Flag("k", "keep the order of the addresses")),
+    flags=(
+        Flag("a", "all that is known, not only the first"),
+        Flag("b", "only where an allocator's record is, if it tells who asked for the object"),
+        Flag("i", "the addresses are numbers that arenas of identifiers give out"),
+        Flag("k", "keep the order of the addresses"),
+        Flag("q", "only where an allocator's record is, not what it holds"),
+        Flag("v", "tell which source is searched"),
+    ),
     text=whatis_lines,
     row=WhatisRow,
     whole=True,
@@ -49,13 +58,14 @@ def whatis(call: Call) -> Iterator[WhatisRow]:
     """given an address, return information
 
     Asks, in this order, the modules (text, data, symbol tables), threads and their stacks, the structures of cpus and
-    of pages, the caches of the kernel's allocator, what else is registered for the guest, and last the mappings of
-    the kernel. Many addresses are reported in the order of what knows them.
+    of pages, the caches of the kernel's allocator, its arenas, what else is registered for the guest, and last the
+    mappings of the kernel. Of arenas those come first that take their memory from another. What an allocator recorded
+    of an object follows it. Many addresses are reported in the order of what knows them.
 
     Reads: of illumos struct modctl (mod_mp), kthread_t (t_stk, t_stkbase), cpu_t (cpu_next), struct memseg (pages,
-    epages), kmem_cache_t (cache_cpu, cache_full, cache_hash_table), kmem_slab_t (slab_base, slab_head), the segments
-    of kas; of Linux struct module (list), struct task_struct (stack, thread.sp), the per-CPU areas, struct page
-    (flags), the slabs and the vmalloc areas.
+    epages), kmem_cache_t (cache_cpu, cache_full, cache_hash_table), kmem_slab_t (slab_base, slab_head), vmem_t
+    (vm_cflags, vm_seg0), vmem_seg_t, the segments of kas; of Linux struct module (list), struct task_struct (stack,
+    thread.sp), the per-CPU areas, struct page (flags), the slabs and the vmalloc areas.
 
     Example:
         fffffffffbc4b7f0::whatis
@@ -71,10 +81,12 @@ def whatis(call: Call) -> Iterator[WhatisRow]:
 def _each_row(call: Call, addresses: list[int]) -> Iterator[WhatisRow]:
     """What the sources know, then the addresses that none knows."""
     known: set[int] = set()
-    for each in sources_of(call.guest):
+    for each in sources_of(call.guest, identifiers="i" in call.flags):
         wanted = [address for address in addresses if "a" in call.flags or address not in known]
         if not wanted:
             break
+        if "v" in call.flags:
+            call.warn(f"Searching {HOMES.get(call.guest.kind, call.guest.kind)}`{each.name}...")
         try:
             for found in each.find(call.guest, wanted):
                 if "a" in call.flags or found.address not in known:
@@ -93,9 +105,15 @@ def _row(call: Call, found: Belonging, source: str) -> WhatisRow:
     place = f"{found.base:x}+{offset:x}, " if offset else ""
     base = None if found.base is None else Vaddr(found.base)
     place += f"{symbol}, " if symbol else ""
-    record = _record(call, found)
-    text = f"{found.record.name} {found.text}" if found.record and not record else found.text
+    record = () if call.flags.keys() & {"b", "q"} else _record(call, found)
+    told = found.record if found.record and not record and _named(call, found.record) else None
+    text = f"{told.name} {found.text}" if told else found.text
     return WhatisRow(Vaddr(found.address), base, symbol or None, text, source, record, place)
+
+
+def _named(call: Call, record: Record) -> bool:
+    """Whether the place of a record is told where its lines are not."""
+    return record.audited or "b" not in call.flags
 
 
 def _record(call: Call, found: Belonging) -> Sequence[str]:

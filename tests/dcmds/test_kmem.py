@@ -115,7 +115,7 @@ def test_what_lies_between_buffers_is_in_none(illumos, cache):
 
     (row,) = illumos().rows(f"{first + 0x300:x}::whatis")
 
-    assert row.source == "mappings"
+    assert row.source == "vmem"
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,99 @@ def test_knows_the_structures_of_pages(illumos, offset, place):
 
 def test_knows_the_mappings_of_the_kernel_last(illumos):
     debug = illumos()
-    address = 0xFFFF_FFFE_C200_0000
+    address = 0xFFFF_FFFE_C000_0000
     segment = debug.rows("kas::walk seg")[1].address
 
     assert debug.text(f"{address:x}::whatis") == [f"{address:x} is in {segment:x} [fffffffec0000000,fffffffed0000000)"]
     assert debug.text(f"{CPU:x}::whatis -a")[-1].endswith(" [fffffffffbc00000,fffffffffbd30000)")
+
+
+OVERSIZE = 0xFFFF_FFFE_CB04_0000  # what kmem_oversize spans: 8000 bytes that are given out, 5000 more, and free ones
+FREE = OVERSIZE + 0xD000
+
+
+def segment_at(debug, start):
+    rows = debug.rows("::walk vmem | ::walk vmem_seg | ::vmem_seg")
+    return [row.addr for row in rows if row.start == start and row.type in ("ALLC", "FREE")]
+
+
+def test_says_which_arena_an_address_came_from_and_what_is_recorded_of_that(illumos):
+    debug = illumos()
+    (segment,) = segment_at(debug, OVERSIZE + 0x8000)
+
+    lines = debug.text(f"{OVERSIZE + 0x8010:x}::whatis")
+
+    assert lines[0] == (
+        f"{OVERSIZE + 0x8010:x} is {OVERSIZE + 0x8000:x}+10, allocated from the kmem_oversize vmem arena:"
+    )
+    assert lines[1:] == debug.text(f"{segment:x}::vmem_seg -v")
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "before"),
+    [
+        (OVERSIZE + 0x8000, "-q", True),
+        (OVERSIZE + 0x8000, "-b", True),
+        (FREE, "-q", True),
+        (FREE, "-b", False),
+    ],
+)
+def test_tells_only_where_a_record_is(illumos, address, options, before):
+    debug = illumos()
+    (segment,) = segment_at(debug, address)
+
+    (line,) = debug.text(f"{address:x}::whatis {options}")
+
+    where = f"vmem_seg {segment:x} " if before else ""
+    done = "freed" if address == FREE else "allocated"
+    assert line == f"{address:x} is {where}{done} from the kmem_oversize vmem arena"
+
+
+def test_an_arena_comes_before_the_one_that_it_took_memory_from(illumos):
+    rows = illumos().rows(f"{FREE:x}::whatis -a")
+
+    assert [(row.source, row.what) for row in rows[:2]] == [
+        ("vmem", "freed from the kmem_oversize vmem arena"),
+        ("vmem", "allocated from the heap vmem arena"),
+    ]
+    assert [row.source for row in rows[2:]] == ["mappings"]
+
+
+def test_a_buffer_is_its_caches_before_it_is_an_arenas(illumos):
+    debug = illumos()
+
+    assert [row.source for row in debug.rows("fffffffec8003000::whatis")] == ["kmem"]
+    assert [row.source for row in debug.rows("fffffffec8003000::whatis -a")] == ["kmem", "vmem", "vmem", "mappings"]
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [(3, "allocated from the taskq_id_arena vmem arena"), (7, "freed from the taskq_id_arena vmem arena")],
+)
+def test_knows_what_numbers_are_that_are_no_addresses(illumos, number, what):
+    debug = illumos()
+
+    assert [row.what for row in debug.rows(f"{number:x}::whatis -i")] == [what]
+    assert [row.what for row in debug.rows(f"{number:x}::whatis")] == ["unknown"]
+    assert [row.what for row in debug.rows(f"{CPU:x}::whatis -i")] == ["unknown"]
+
+
+def test_tells_which_source_is_searched(illumos):
+    assert illumos().errors(f"{CPU:x}::whatis -v") == ["vmdebug: Searching genunix`modules..."]
+    assert illumos().errors("3::whatis -iv") == ["vmdebug: Searching genunix`vmem..."]
+
+
+def test_goes_on_behind_an_arena_that_is_damaged(illumos, word):
+    debug = illumos()
+    (broken,) = segment_at(debug, FREE)
+    link = broken + debug.guest.objects.offsetof("vmem_seg_t", "vs_anext")
+
+    damaged = illumos({link: word(1)})
+
+    assert [row.what for row in damaged.rows(f"{0xFFFF_FFFE_C200_0000:x}::whatis")] == [
+        "allocated from the heap vmem arena"
+    ]
+    assert damaged.errors(f"{0xFFFF_FFFE_C200_0000:x}::whatis")[0].startswith("vmdebug: whatis: vmem: ")
 
 
 def test_names_the_function_around_an_address(illumos):

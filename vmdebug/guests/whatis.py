@@ -21,10 +21,14 @@ Naming = Callable[[int], str]  # how an address of code is written: by its symbo
 
 @dataclass(frozen=True)
 class Record:
-    """What an allocator keeps of an object: what that is and where ("bufctl fffffffec9000100"), and it in lines."""
+    """What an allocator keeps of an object: what that is and where ("bufctl fffffffec9000100"), and it in lines.
+
+    `audited` says that it tells who asked for the object.
+    """
 
     name: str
     lines: Callable[[Naming], Iterable[str]]
+    audited: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,30 +52,36 @@ Find = Callable[[Any, Sequence[int]], Iterator[Belonging]]  # Any: the class of 
 
 @dataclass(frozen=True)
 class Source:
-    """A source as the registry holds it. Those of lower rank are asked first."""
+    """A source as the registry holds it. Those of lower rank are asked first.
+
+    One of `identifiers` is asked what a number means that is no address.
+    """
 
     name: str
     rank: int
     guests: Sequence[str] | None
     find: Find
+    identifiers: bool = False
 
 
 SOURCES: list[Source] = []  # filled when modules are imported
 
 
-def source(name: str, *, rank: int, guests: Sequence[str] | None = None) -> Callable[[Find], Find]:
+def source(
+    name: str, *, rank: int, guests: Sequence[str] | None = None, identifiers: bool = False
+) -> Callable[[Find], Find]:
     """Register the function as a source of that name."""
 
     def register(find: Find) -> Find:
-        SOURCES.append(Source(name, rank, guests, find))
+        SOURCES.append(Source(name, rank, guests, find, identifiers))
         return find
 
     return register
 
 
-def sources_of(guest: Guest) -> list[Source]:
-    """The sources that know a guest's kind, in the order in which they are asked."""
+def sources_of(guest: Guest, *, identifiers: bool = False) -> list[Source]:
+    """The sources that know a guest's kind, in the order in which they are asked; those of identifiers, if wanted."""
     with suppress(ModuleNotFoundError):
         import_module(f"vmdebug.guests.{guest.kind}.whatis")
-    fitting = [each for each in SOURCES if each.guests is None or guest.kind in each.guests]
-    return sorted(fitting, key=lambda each: each.rank)
+    known = [each for each in SOURCES if each.guests is None or guest.kind in each.guests]
+    return sorted((each for each in known if each.identifiers == identifiers), key=lambda each: each.rank)

@@ -40,6 +40,14 @@ class Segment:
         return self.end - self.start
 
     @property
+    def given(self) -> bool:
+        return self.kind == ALLOCATED
+
+    @property
+    def free(self) -> bool:
+        return self.kind == FREE
+
+    @property
     def type(self) -> str:
         return TYPES.get(self.kind, "????")
 

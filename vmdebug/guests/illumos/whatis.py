@@ -1,14 +1,18 @@
-"""What an address of an illumos kernel belongs to: modules, threads, their stacks, cpus, pages, buffers, mappings."""
+"""What an address of an illumos kernel belongs to: modules, threads, stacks, cpus, pages, buffers, arenas, mappings."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos.audits import RECORD_HEAD, read_audit, record_lines
 from vmdebug.guests.illumos.cpus import each_cpu
 from vmdebug.guests.illumos.kernel import Illumos
 from vmdebug.guests.illumos.kmem import Cache
-from vmdebug.guests.illumos.memory import each_cache, each_memseg, each_segment, find_symbol, segment
+from vmdebug.guests.illumos.memory import each_arena, each_cache, each_memseg, each_segment, find_symbol, segment
 from vmdebug.guests.illumos.modules import Area, Module
 from vmdebug.guests.illumos.threads import FREE, ONPROC, each_thread
+from vmdebug.guests.illumos.vmem import IDENTIFIER, Segments, each_postfix, segment_record
 from vmdebug.guests.whatis import Belonging, Record, source
 from vmdebug.types.typed import Typed
 
@@ -100,6 +104,41 @@ def kmem(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
 def _record(guest: Illumos, bufctl: int) -> Record:
     """What a bufctl says of the last transaction of its buffer."""
     return Record(f"bufctl {bufctl:x}", lambda name: [*RECORD_HEAD, *record_lines(read_audit(guest, bufctl), name)])
+
+
+@source("vmem", rank=60, guests=("illumos",))
+def vmem(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
+    """The segments of arenas of addresses."""
+    return _segments(guest, addresses, identifiers=False)
+
+
+@source("vmem", rank=60, guests=("illumos",), identifiers=True)
+def vmem_identifiers(guest: Illumos, numbers: Sequence[int]) -> Iterator[Belonging]:
+    """The segments of arenas of numbers that are no addresses."""
+    return _segments(guest, numbers, identifiers=True)
+
+
+def _segments(guest: Illumos, addresses: Sequence[int], identifiers: bool) -> Iterator[Belonging]:
+    """Those of an arena after those that take their memory from it. What is damaged is told behind all others."""
+    ordered, failed = sorted(addresses), None
+    for each in each_postfix(each_arena(guest)):
+        try:
+            arena = guest.objects.at("vmem_t", each)
+            if bool(arena["vm_cflags"] & IDENTIFIER) == identifiers:
+                yield from _in_arena(guest, each, f"{arena['vm_name'].string()} vmem arena", ordered)
+        except DebuggerError as err:
+            failed = failed or err
+    if failed:
+        raise failed
+
+
+def _in_arena(guest: Illumos, arena: int, name: str, ordered: Sequence[int]) -> Iterator[Belonging]:
+    for found in Segments(guest).each(arena):
+        if found.given or found.free:
+            text = f"{'allocated' if found.given else 'freed'} from the {name}"
+            record = Record(f"vmem_seg {found.address:x}", partial(segment_record, found), audited=bool(found.stack))
+            for address in ordered[bisect_left(ordered, found.start) : bisect_left(ordered, found.end)]:
+                yield Belonging(address, text, found.start, record=record)
 
 
 @source("mappings", rank=90, guests=("illumos",))
