@@ -78,6 +78,15 @@ ASKED = (
     "::kmem_cache -n thread_cache | ::walk bufctl | ::bufctl -vh",
     "fffffffeca000100::walk bufctl_history | ::bufctl -c $[kmem_alloc]",
     "fffffffec8014008::whatis",
+    "::callout -v",
+    "::callout -V -E",
+    "::callout -i",
+    "::callout -F",
+    "::callout -L -F",
+    "::callouttable",
+    "40000006::calloutid",
+    "::walk callouts_byid",
+    "::walk callout_list",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -111,12 +120,16 @@ PLACES = (
     ("vmem_seg_t", "::walk vmem | ::walk vmem_seg"),
     ("kmem_bufctl_audit_t", "::kmem_cache -n thread_cache | ::walk bufctl"),
     ("kmem_bufctl_audit_t", "fffffffeca000100::walk bufctl_history"),
+    ("callout_table_t", "::walk callout_table"),
+    ("callout_list_t", "::walk callout_list"),
+    ("callout_t", "::walk callouts_bytime"),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),
     *("procdir", "allthreads", "panicbuf", "panic_thread", "mmu", "mfn_list", "mfn_count", "zone_active", "hrestime"),
     *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt", "vmem_list", "rootvfs"),
     *("page_hash", "page_hashsz", "physmem", "task_hash"),
+    *("page_hash", "page_hashsz", "physmem", "callout_table", "callout_table_bits", "max_ncpus"),
 )
 VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
 

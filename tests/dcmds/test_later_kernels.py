@@ -22,16 +22,34 @@ def printed():
     """`printed(memory, command)`: the lines of a command on a kernel of those types and variables."""
 
     def run(memory, command):
-        guest, target = Illumos.__new__(Illumos), FakeTarget(memory.memory)
-        symbols = [Symbol(each.name, each.value, each.size, "OBJT") for each in memory.variables]
-        guest.target = target
-        guest.__dict__.update(symbols=SymbolTable(Part("", symbols), []), types=memory.kernel)
-        out, err = io.StringIO(), io.StringIO()
-        Session(target, guest, out=out, err=err, registry=language()).run(command)
-        assert not err.getvalue()
-        return out.getvalue().splitlines()
+        lines, complaints = said(memory, command)
+        assert not complaints
+        return lines
 
     return run
+
+
+@pytest.fixture
+def refused():
+    """`refused(memory, command)`: what a command that prints nothing complains with."""
+
+    def run(memory, command):
+        lines, complaints = said(memory, command)
+        assert not lines
+        return complaints
+
+    return run
+
+
+def said(memory, command):
+    """What a command prints, and what it complains with."""
+    guest, target = Illumos.__new__(Illumos), FakeTarget(memory.memory)
+    symbols = [Symbol(each.name, each.value, each.size, "OBJT") for each in memory.variables]
+    guest.target = target
+    guest.__dict__.update(symbols=SymbolTable(Part("", symbols), []), types=memory.kernel)
+    out, err = io.StringIO(), io.StringIO()
+    Session(target, guest, out=out, err=err, registry=language()).run(command)
+    return out.getvalue().splitlines(), err.getvalue().splitlines()
 
 
 def test_members_of_memlists_begin_with_ml(printed):
@@ -85,3 +103,17 @@ def test_groups_of_credentials_stand_apart(printed, groups):
     memory.object("credgrp_t", BASE + 0x100, {"crg_ngroups": groups})
 
     assert printed(memory, f"{BASE:x}::cred")[1] == f"{BASE:x}        1        0        0        0 {groups:>8}"
+
+
+def test_callouts_of_kernels_before_2009_are_refused(refused):
+    memory = TypedMemory(
+        LISTS + "typedef struct callout_table { void *ct_free; void *ct_lbhash[512]; } callout_table_t;"
+    )
+    memory.object("callout_table_t", BASE)
+    memory.variable("callout_table", "callout_table_t *", BASE + 0x2000)
+    memory.put(BASE + 0x2000, BASE.to_bytes(8, "little"))
+
+    assert refused(memory, "::callout") == [
+        "vmdebug: callout_table_t has no ct_clhash: the kernel keeps its callouts as those before 2009 do, and they "
+        "cannot be shown"
+    ]

@@ -17,6 +17,7 @@ kmem        the buffers of caches          audits      who took and gave them ba
 devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times
+callouts    what is called once, at its time          callout_choice   which of that somebody wants
 log         the system log                           files       open files        clock   the time of day
 configuration   /etc/system, scheduling classes, zones
 frames      machine frames and the kernel's own numbers
