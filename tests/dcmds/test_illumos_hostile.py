@@ -129,7 +129,7 @@ VARIABLES = (
     *("procdir", "allthreads", "panicbuf", "panic_thread", "mmu", "mfn_list", "mfn_count", "zone_active", "hrestime"),
     *("evtchn_to_irq", "irq_info", "softvect", "kmem_null_cache", "sclass", "lbolt", "vmem_list", "rootvfs"),
     *("page_hash", "page_hashsz", "physmem", "task_hash"),
-    *("page_hash", "page_hashsz", "physmem", "callout_table", "callout_table_bits", "max_ncpus"),
+    *("callout_table", "callout_table_bits", "max_ncpus"),
 )
 VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
 
