@@ -7,7 +7,7 @@ for anonymous memory, or a file's. Specified in: vm/page.h, sys/vnode.h, sys/kme
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SHIFT
@@ -91,6 +91,27 @@ def find_page(guest: "Illumos", pfn: int) -> int:
         if 0 <= pfn - stretch.base < stretch.count:
             return stretch.address + guest.objects.sizeof("page_t") * (pfn - stretch.base)
     raise NoSuchPage(pfn)
+
+
+def find_named(guest: "Illumos", names: Set[tuple[int, int]]) -> Set[tuple[int, int]]:
+    """Those of some names of pages, vnode and offset, that a page structure has; what of these is missing has none."""
+    import numpy
+
+    if not names:
+        return set()
+    offsets = [guest.objects.offsetof("page_t", name) for name in ("p_vnode", "p_offset")]
+    size = guest.objects.sizeof("page_t")
+    layout = numpy.dtype({"names": ["v", "o"], "formats": ["<u8", "<u8"], "offsets": offsets, "itemsize": size})
+    vnodes = numpy.array(sorted({vnode for vnode, _ in names}), dtype="<u8")
+    found: set[tuple[int, int]] = set()
+    for stretch in each_stretch(guest):
+        for at in range(0, stretch.count, CHUNK):
+            length = size * min(CHUNK, stretch.count - at)
+            data, _ = read_sparse(guest.target.read, stretch.address + size * at, length, "page structures")
+            pages = numpy.frombuffer(data, layout)
+            pages = pages[numpy.isin(pages["v"], vnodes)]
+            found |= names & set(zip(pages["v"].tolist(), pages["o"].tolist(), strict=True))
+    return found
 
 
 @dataclass(frozen=True)
