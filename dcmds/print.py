@@ -1,6 +1,8 @@
 """Values in memory by their types: ::print."""
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from formats.frames import Vaddr
@@ -13,12 +15,13 @@ from vmdebug.errors import Abort, DebuggerError, NoTypes, ReadFailed
 from vmdebug.members import follow, read_pointer
 from vmdebug.session import Session
 from vmdebug.types.errors import UnknownType
-from vmdebug.types.model import Aggregate, Enum, Integer, Pointer, Type, Unknown
+from vmdebug.types.model import Aggregate, Array, Enum, Integer, Pointer, Type, Unknown
 from vmdebug.types.paths import Follower, Place, covering
 from vmdebug.types.plans import span
 from vmdebug.types.words import Words, take_name
 
 WORD = 8
+BEGINNING = re.compile(r"(?<=\w)(\[|\.|->).*", re.DOTALL)  # what follows the first member of a path
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ def print_lines(rows: Iterable[Printed], _: Show) -> Iterator[str]:
 def print_value(call: Call) -> Iterator[Printed]:
     """print the contents of a data structure
 
-    Shows the value of a type at an address, or the members that are named: `a.b`, `a->b`, `a[3]`, and `$[8]` for the
-    member at an offset. The type may be left out where a variable begins at the address. Without an address only the
-    shape is shown. Into a pipe numbers and pointers give their values, all else its address. Dot is left behind it.
+    Shows the value of a type at an address, or the members that are named: `a.b`, `a->b`, `a[3]`, `a[2..5]` for a slice
+    with both its ends (`a[2..]` goes to the array's), and `$[8]` for the member at an offset. The type may be left out
+    where a variable begins at the address. Without an address only the shape is shown. Into a pipe numbers and pointers
+    give their values, all else its address. Dot is left behind it.
 
     Examples:
         fffffffffbc4b7f0::print cpu_t cpu_id cpu_flags
@@ -127,10 +131,10 @@ def _type_and_members(call: Call) -> tuple[Type, Words]:
 
 
 def _type_with(call: Call, member: str) -> Type | None:
-    """The type of the variable at the address, if it has that member."""
+    """The type of the variable at the address, if it has the member that a path begins with."""
     try:
         found = _type_at(call)
-        Follower(pointer=lambda place: 0, beyond=lambda error: None).follow(Place(found, 0), member)
+        Follower(pointer=lambda place: 0).follow(Place(found, 0), BEGINNING.sub("", member))
     except DebuggerError:
         return None
     return found
@@ -183,6 +187,8 @@ def _printed(call: Call, style: Style, found: Type, member: str | int) -> Iterat
     """The row of one member, or of the whole where none is named. What memory lacks ends it where it is missing."""
     data = Data(call)
     place, label = _place(call, data, found, member)
+    if place.slice and style.elements is not None:
+        style = replace(style, elements=max(style.elements, cast(Array, place.type).count))
     memory = Memory.around(data.read, place.address, place.type.size) if style.values else Memory(data.read)
     display = Display(memory, style, call.session.show.symbol, call.target.read)
     root = display.root(place, label)

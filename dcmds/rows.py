@@ -30,9 +30,9 @@ def where(call: Call) -> Iterator[Row]:
 
     The condition compares keys of the rows, those that ::help shows as the columns of the dcmd before, with ==, !=, <,
     <=, > and >=, and with =~, which searches for a regular expression; && || ! and ( ) join conditions. Text stands in
-    double quotes, the whole in single quotes. Numbers are decimal or 0x hex; null, true and false are values; a key
-    alone holds unless it is null, false, 0 or empty. A member of a key is key.member; a list fulfils what any of its
-    elements does. In JSON the rows come under the name of the dcmd that made them.
+    double quotes, the whole in single quotes. Numbers are decimal or as 0x, 0t, 0o and 0i say; null, true and false are
+    values; a key alone holds unless it is null, false, 0 or empty. A member of a key is key.member; a list fulfils what
+    any of its elements does. In JSON the rows come under the name of the dcmd that made them.
 
     Example:
         ::thread | ::where 'state == "sleep" && pri >= 60' | ::findstack

@@ -33,7 +33,8 @@ def holds(text, row=ROW):
 @pytest.mark.parametrize(
     "text",
     [
-        'state == "D"', 'state != "S"', "pri == 60", "pri == 0x3c", "pri > 59", "pri >= 60", "pri < 61", "pri <= 60",
+        'state == "D"', 'state != "S"', "pri == 60", "pri == 0x3c", "pri == 0t60", "pri == 0o74",
+        "pri == 0I111100", "pri > -0t60", "pri > 59", "pri >= 60", "pri < 61", "pri <= 60",
         "60 == pri", "-1 < pri", "load > 1", "load == 1.5", "addr == 0xffffff0001", 'addr == "0xffffff0001"',
         "addr > low", "low < addr", "free == false", "busy == true", "busy", "!free", "intr == null", "!intr",
         "addr != null", 'state =~ "^[A-E]$"', 'addr =~ "^0xff"', 'pri =~ "6"', 'busy =~ "true"',
@@ -53,7 +54,7 @@ def test_holds(text):
     [
         'state == "d"', "pri == 61", "pri != 60", "state < 1", "state > 1", "intr < 1", "intr >= 0", "free", "intr",
         'intr =~ ""', "none", 'none == ""', 'frames != "swtch"', '(state == "D" || pri == 1) && pri == 2',
-        'state =~ "^d"', "state == null", 'state == 13', "low > addr",
+        'state =~ "^d"', "state == null", 'state == 13', "low > addr", "pri == 0t61",
     ],
 )  # fmt: skip
 def test_does_not_hold(text):
@@ -68,7 +69,8 @@ def test_does_not_hold(text):
         ("pri == 1 2", "expected &&, || or the end at character 10, found 2"),
         ("(pri == 1", r"expected \) at character 10, found the end"),
         ("pri = 1", "expected a key, a value or an operator at character 5, found ="),
-        ("pri == 0t10", "expected a key, a value or an operator at character 8, found 0t10"),
+        ("pri == 0q10", "expected a key, a value or an operator at character 8, found 0q10"),
+        ("pri == 0i102", "expected a number of at most 32 digits at character 8, found 0i102"),
         ('state == "D', 'expected a key, a value or an operator at character 10, found "D'),
         ("state =~ D", 'expected a "regular expression" at character 10, found D'),
         ("pri == __import__('os')", r"operator at character 19, found 'os'\)"),

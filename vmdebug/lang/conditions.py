@@ -3,10 +3,11 @@
 condition   = all ("||" all)*
 all         = one ("&&" one)*
 one         = "!" one | "(" condition ")" | value [("==" | "!=" | "<" | "<=" | ">" | ">=") value] | value "=~" string
-value       = key | key.member | "string" | 123 | 1.5 | 0x1f | -1 | true | false | null
+value       = key | key.member | "string" | 123 | 1.5 | 0x1f | 0t12 | -1 | true | false | null
 
-Numbers are decimal or 0x hex whatever the radix is. A key alone holds unless it is null, false, 0 or empty. Of a list a
-comparison holds if it holds for any element. Text that spells a number compares with numbers as that number.
+Numbers are decimal, or as their prefix says (0x 0t 0o 0i), whatever the radix is. A key alone holds unless it is null,
+false, 0 or empty. Of a list a comparison holds if it holds for any element. Text that spells a number compares with
+numbers as that number.
 """
 
 import re
@@ -21,7 +22,7 @@ MAX_DEPTH = 100
 TOKEN = re.compile(
     r"""\s*(?:
     (?P<operator>\|\||&&|==|!=|=~|<=|>=|[<>!()])
-    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?)(?![\w.]))
+    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[tToOiI][0-9]+|[0-9]+(?:\.[0-9]+)?)(?![\w.]))
     |(?P<string>"(?:\\.|[^"\\])*")
     |(?P<key>[A-Za-z_]\w*(?:\.\w+)*)
     |(?P<end>$)
@@ -31,6 +32,8 @@ TOKEN = re.compile(
 WORD = re.compile(r"\s*(\S+)", re.ASCII)
 ESCAPED = re.compile(r'\\(["\\])')  # other backslashes stay, for regular expressions
 WORDS = {"true": True, "false": False, "null": None}
+PREFIXED = re.compile(r"(-?)0([tToOiI])([0-9]{1,32})")  # numbers as mdb writes them, but for 0x
+BASES = {"t": 10, "o": 8, "i": 2}
 COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 Values = Callable[[str], Any]  # a key's value, as JSON
 
@@ -261,13 +264,22 @@ class _Parser:
             raise self._wanted("a key or a value")
         self._at += 1
         if token.kind == "number":
-            known = number(token.text)
-            if known is None:
-                raise BadCondition("a number of at most 32 digits", token.text, token.column)
-            return Literal(known)
+            return Literal(_written(token))
         if token.kind == "string":
             return Literal(ESCAPED.sub(r"\1", token.text[1:-1]))
         return Literal(WORDS[token.text]) if token.text in WORDS else Key(token.text)
+
+
+def _written(token: Token) -> float | int:
+    """The number that a token writes; BadCondition where its digits are too many, or of another base."""
+    prefixed = PREFIXED.fullmatch(token.text)
+    try:
+        known = int(prefixed[1] + prefixed[3], BASES[prefixed[2].lower()]) if prefixed else number(token.text)
+    except ValueError:
+        known = None
+    if known is None:
+        raise BadCondition("a number of at most 32 digits", token.text, token.column)
+    return known
 
 
 def key_at_end(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Members of members: `a.b->c[3].d`, as C writes them.
+"""Members of members: `a.b->c[3].d`, as C writes them, and slices of arrays, `a[2..5]`, of which both ends are in.
 
 A path is followed from a Place: a type at an address. What it costs to follow a pointer, how numbers are written and
 what happens beyond an array's bounds are the caller's to say. Without a first delimiter a path means `->` on a
@@ -12,12 +12,14 @@ from vmdebug.types.errors import BadPath, OutOfBounds, UnknownMember, WrongKind
 from vmdebug.types.model import Aggregate, Array, Member, Pointer, Type
 
 MAX_STEPS = 256
+MAX_SLICE = 1 << 16
 
 
 class Place(NamedTuple):
     """A value of a type at an address; `bit` is where a bit-field of `bits` bits begins in its first byte.
 
-    `arrow` is true for what an index 0 on a pointer gave, which is shown as if `->` had been written.
+    `arrow` is true for what an index 0 on a pointer gave, which is shown as if `->` had been written, `slice` for a
+    slice, which is an array of its own.
     """
 
     type: Type
@@ -25,10 +27,11 @@ class Place(NamedTuple):
     bit: int = 0
     bits: int | None = None
     arrow: bool = False
+    slice: bool = False
 
 
 class Step(NamedTuple):
-    """One step: `delimiter` is `.`, `->`, `[` or "" (not written), `text` a member's name or an index."""
+    """One step: `delimiter` is `.`, `->`, `[` or "" (not written), `text` a member's name, an index or a slice."""
 
     delimiter: str
     text: str
@@ -102,7 +105,7 @@ class Follower:
         named = False
         for delimiter, text in each_step(path):
             if delimiter == "[":
-                place = self._indexed(place, self._index(text), named)
+                place = self._indexed(place, text, named)
             else:
                 place = self._member(place, delimiter, text)
                 named = True
@@ -123,21 +126,37 @@ class Follower:
         start = place.bit + member.start
         return Place(member.type, place.address + start // 8, start % 8, member.bits)
 
-    def _indexed(self, place: Place, index: int, named: bool) -> Place:
+    def _indexed(self, place: Place, text: str, named: bool) -> Place:
+        """An element of an array or behind a pointer, or a slice."""
         base = place.type.resolve()
-        match base:
-            case Pointer():
-                element, start = base.target, self._pointer(place)
-            case Array():
-                element, start = base.element, place.address
-                if base.count and not 0 <= index < base.count:
-                    self._beyond(OutOfBounds(index, base.count - 1))
-            case _:
-                raise BadPath("cannot index into non-array, non-pointer type")
+        if not isinstance(base, Array | Pointer):
+            raise BadPath("cannot index into non-array, non-pointer type")
+        element = base.target
         if not element.size:
             raise BadPath("cannot dereference void type")
-        arrow = isinstance(base, Pointer) and index == 0 and named
-        return Place(element, start + index * element.size, arrow=arrow)
+        index, count = self._range(text, base.count if isinstance(base, Array) else 0)
+        if isinstance(base, Array):
+            start = place.address
+            self._check(base, index + count - 1 if index >= 0 else index)
+        else:
+            start = self._pointer(place)
+        start += index * element.size
+        if ".." in text:
+            return Place(Array(lambda: element, count), start, slice=True)
+        return Place(element, start, arrow=isinstance(base, Pointer) and index == 0 and named)
+
+    def _range(self, text: str, length: int) -> tuple[int, int]:
+        """The first index, and how many: one, or those of a slice; without an end all that the array has."""
+        first, dots, last = text.partition("..")
+        index = self._index(first)
+        end = index if not dots else self._index(last) if last.strip() else length - 1
+        if not index <= end < index + MAX_SLICE:
+            raise BadPath(f"slice [{text}] has to rise, by less than {MAX_SLICE}")
+        return index, end - index + 1
+
+    def _check(self, array: Array, index: int) -> None:
+        if array.count and not 0 <= index < array.count:
+            self._beyond(OutOfBounds(index, array.count - 1))
 
 
 def covering(type_: Type, offset: int) -> tuple[str, Place]:

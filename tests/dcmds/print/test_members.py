@@ -20,10 +20,46 @@ from tests.typed_memory import BASE
         ("p_next[0].p_exec", "p_next[0].p_exec = rootvfs+8"),
         ("p_grid[1][2]", "p_grid[1][2] = 0x9"),
         ("p_int", "p_int = 0x5"),
+        ("p_ids[1..2]", "p_ids[1..2] = [ 0x1, 0x1f ]"),
+        ("p_ids[0t2..0x2]", "p_ids[0t2..0x2] = [ 0x1f ]"),
+        ("p_grid[1][1..2]", "p_grid[1][1..2] = [ 0, 0x9 ]"),
+        ("p_grid[1][2..]", "p_grid[1][2..] = [ 0x9 ]"),
     ],
 )
 def test_paths(debug, member, line):
     assert shown(debug, f"proc_t {member}") == [line]
+
+
+def test_a_slice_is_shown_whole_and_passes_on_where_it_begins(memory):
+    memory.put(BASE + 0x9000, bytes(4 * 40))
+    debug = memory.debug()
+
+    assert debug.printed(f"{BASE + 0x9000:x}::print 'int [100]' '[0..0t39]'") == (
+        f"[0..0t39] = [ {', '.join(['0'] * 40)} ]\n"
+    )
+    assert debug.printed(f"{BASE + 0x9000:x}::print 'int [100]' '[2..3]' | ::eval .=K").split() == [
+        f"{BASE + 0x9008:x}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        ("p_ids[2..1]", "slice [2..1] has to rise, by less than 65536"),
+        ("p_ids[0..10000]", "slice [0..10000] has to rise, by less than 65536"),
+        ("p_exec[1..]", "slice [1..] has to rise, by less than 65536"),
+        ("p_ids[0..1].x", "int [2] is not a struct or union type"),
+    ],
+)
+def test_refuses_slices_that_are_none(debug, member, told):
+    assert debug.refused(f"{BASE:x}::print proc_t {member}").splitlines()[0] == f"vmdebug: {told}"
+
+
+def test_a_slice_that_ends_beyond_its_array_is_told_and_shown(debug):
+    out, err, _ = debug(f"{BASE:x}::print proc_t p_grid[0][2..3]")
+
+    assert err == "vmdebug: index 3 is outside of array bounds [0 .. 2]\n"
+    assert out.startswith("p_grid[0][2..3] = [ ")
 
 
 def test_a_missing_delimiter_is_an_arrow_on_a_pointer(memory):
