@@ -1,4 +1,4 @@
-"""Files of illumos: ::pfiles ::fd ::vnode2path ::whereopen, the walker file."""
+"""Files of illumos: ::pfiles ::fd ::whereopen, the walker file."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Show, Text, dcmd, walker
 from vmdebug.errors import ReadFailed
-from vmdebug.guests.illumos.files import each_file, find_file, read_file, vnode_path
+from vmdebug.guests.illumos.files import each_file, find_file, read_file
 from vmdebug.guests.illumos.kernel import Illumos, illumos
 from vmdebug.guests.illumos.threads import each_process
 
@@ -87,33 +87,6 @@ def fd(call: Call) -> Iterator[FileAddress]:
         raise call.usage()
     for process in call.addresses:
         yield FileAddress(Vaddr(find_file(illumos(call.guest), process, call.number(call.args[0]))))
-
-
-@dataclass(frozen=True)
-class PathRow:
-    """A file.
-
-    addr: its vnode
-    path: the path by which it was opened, null where the kernel kept none
-    """
-
-    addr: Vaddr
-    path: str | None
-
-
-@dcmd("vnode2path", address="required", text=Text("{path}", missing="??"), row=PathRow, guests=GUESTS)
-def vnode2path(call: Call) -> Iterator[PathRow]:
-    """vnode address to pathname
-
-    The path that the kernel keeps with the vnode.
-
-    Reads: v_path of vnode_t.
-
-    Example:
-        0t318::pid2proc | ::fd 1 | ::print file_t f_vnode | ::vnode2path
-    """
-    for address in call.addresses:
-        yield PathRow(Vaddr(address), vnode_path(illumos(call.guest).objects.at("vnode_t", address)))
 
 
 @dataclass(frozen=True)

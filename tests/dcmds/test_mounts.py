@@ -49,3 +49,21 @@ def test_a_ring_that_does_not_close_is_told(illumos, mounts, place, word):
 
     assert len(debug.text("::fsinfo")) == 4
     assert "no end" in debug.errors("::fsinfo")[0]
+
+
+def test_shows_what_is_mounted_and_how(illumos, mounts):
+    shown = {"/": "rw,logging,onerror=panic", "/tmp": "xattr,size=64m"}
+    lines = [HEAD]
+    for addr, (kind, path, resource) in zip(mounts, [*MOUNTS, REMOTE], strict=True):
+        lines += [f"{addr:016x} {kind:<15} {path}", f"{'R:':>16} {resource}", f"{'O:':>16} {shown.get(path, '')}"]
+
+    assert illumos().text("::fsinfo -v") == lines
+    assert illumos().rows("::fsinfo")[0].options is None
+    assert illumos().rows("::fsinfo -v")[0].options == shown["/"].split(",")
+
+
+@pytest.mark.parametrize("member", ["mo_list", "mo_count"])
+def test_marks_options_that_cannot_be_read(illumos, mounts, place, word, member):
+    debug = illumos({place(mounts[0], f"vfs_mntopts.{member}"): word(0xFFFF_FFF0)})
+
+    assert debug.text("::fsinfo -v")[3] == f"{'O:':>16} ?"

@@ -13,13 +13,16 @@ waiting     what threads wait for            locks       mutexes, readers-writer
 events      event channels        htables     translation by the kernel's own record
 hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        pages   page structures, uses of memory
-kmem        the buffers of caches            vmem        the segments of arenas
 kmem        the buffers of caches          audits      who took and gave them back
-devices     the device tree
+vmem        the segments of arenas
+devices     the device tree                properties  those of its nodes
+drivers     drivers, and what they and buses keep
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times
 callouts    what is called once, at its time          callout_choice   which of that somebody wants
 log         the system log                           files       open files        clock   the time of day
+names       names of files, by the kernel's cache of them
+hashes      hash tables of one implementation
 configuration   /etc/system, scheduling classes, zones
 frames      machine frames and the kernel's own numbers
 types       where the type data is

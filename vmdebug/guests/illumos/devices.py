@@ -3,11 +3,11 @@
 Specified in: sys/ddi_impldefs.h, sys/autoconf.h of illumos.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError
+from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.memory import each_link
 
 if TYPE_CHECKING:
@@ -49,11 +49,6 @@ def root_device(guest: "Illumos") -> int:
     return guest.variable("top_devinfo")
 
 
-def each_child(guest: "Illumos", node: int) -> Iterator[int]:
-    """The nodes right below a node."""
-    return each_sibling(guest, guest.follow("struct dev_info", "devi_child")(node))
-
-
 def each_sibling(guest: "Illumos", node: int) -> Iterator[int]:
     """A node and those behind it below the same parent."""
     return each_link(guest.follow("struct dev_info", "devi_sibling"), node, MAX_NODES)
@@ -64,14 +59,34 @@ def each_parent(guest: "Illumos", node: int) -> Iterator[int]:
     return reversed(list(each_link(guest.follow("struct dev_info", "devi_parent"), node, MAX_NODES)))
 
 
-def each_device(guest: "Illumos", top: int) -> Iterator[tuple[int, int]]:
-    """A node and all below it, each once and with its depth, a node before its children."""
+def each_device(guest: "Illumos", top: int, warn: Callable[[str], None]) -> Iterator[tuple[int, int]]:
+    """A node and all below it, each once and with its depth, a node before its children.
+
+    What cannot be read is told to `warn`, and left out.
+    """
+    child = guest.follow("struct dev_info", "devi_child")
     pending, seen = [(top, 0)], set[int]()
     while pending and len(seen) < MAX_NODES:
         node, depth = pending.pop()
         if not node or node in seen:
             continue
         seen.add(node)
+        try:
+            first = child(node)
+        except ReadFailed as err:
+            warn(f"failed to read the node at {node:x}: {err}")
+            continue
         yield node, depth
-        children = [(child, depth + 1) for child in each_child(guest, node)]
+        children: list[tuple[int, int]] = []
+        try:
+            children.extend((each, depth + 1) for each in each_sibling(guest, first))
+        except ReadFailed as err:
+            warn(f"failed to read the nodes below {node:x}: {err}")
         pending.extend(reversed(children))
+
+
+def each_related(guest: "Illumos", node: int, warn: Callable[[str], None]) -> Iterator[tuple[int, int]]:
+    """The parents of a node, the root first, the node, and all below it, each with its depth."""
+    above = list(each_parent(guest, node))[:-1]
+    yield from ((parent, depth) for depth, parent in enumerate(above))
+    yield from ((each, len(above) + depth) for each, depth in each_device(guest, node, warn))

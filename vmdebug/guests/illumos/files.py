@@ -3,7 +3,7 @@
 Specified in: sys/user.h, sys/file.h, sys/vnode.h, sys/vfs.h, sys/refstr_impl.h of illumos.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_FILES = 1 << 18
 MAX_MOUNTS = 1 << 14
+MAX_OPTIONS = 1 << 10
+SET, HIDDEN = 0x01, 0x02  # MO_SET, MO_NODISPLAY
 KINDS = ("NON", "REG", "DIR", "BLK", "CHR", "LNK", "FIFO", "DOOR", "PROC", "SOCK", "PORT", "BAD")  # vtype_t
 
 
@@ -81,6 +83,24 @@ def read_mount(guest: "Illumos", address: int) -> Mount:
     return Mount(address, kind, resource, path)
 
 
+def mount_options(guest: "Illumos", address: int) -> Sequence[str] | None:
+    """The options that a file system is mounted with, `name` or `name=value`; None where they cannot be read."""
+    found = guest.objects.at("vfs_t", address)
+    if "vfs_mntopts" not in found:
+        return ()
+    count = min(found["vfs_mntopts.mo_count"], MAX_OPTIONS)
+    try:
+        options = list(guest.objects.array("mntopt_t", int(found["vfs_mntopts.mo_list"]), count))
+        return [_option(each) for each in options if each["mo_flags"] & (SET | HIDDEN) == SET]
+    except DebuggerError:
+        return None
+
+
+def _option(option: Typed) -> str:
+    name = option["mo_name"].string()
+    return f"{name}={option['mo_arg'].string()}" if option["mo_arg"] else f"{name}"
+
+
 def _kind(guest: "Illumos", number: int) -> str | None:
     """The name of a kind of file system, by the kernel's table of them."""
     table, size = guest.symbols.find("vfssw"), guest.objects.sizeof("vfssw_t")
@@ -102,8 +122,8 @@ def find_shared_text(guest: "Illumos", address: int) -> str | None:
 
 
 def vnode_path(vnode: Typed) -> str | None:
-    """The path that the kernel keeps with a vnode; None where it keeps none."""
+    """The path that the kernel keeps with a vnode; None where it keeps none, or an empty one."""
     try:
-        return vnode["v_path"].string() if vnode["v_path"] else None
+        return vnode["v_path"].string() or None if vnode["v_path"] else None
     except DebuggerError:
         return None
