@@ -13,6 +13,8 @@ waiting     what threads wait for            locks       mutexes, readers-writer
 events      event channels        htables     translation by the kernel's own record
 hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        pages   page structures, uses of memory
+kmem        the buffers of caches            vmem        the segments of arenas
+buffers     all that both gave out, and what points into it                     leaks       what nothing points into
 kmem        the buffers of caches          audits      who took and gave them back
 vmem        the segments of arenas
 devices     the device tree                properties  those of its nodes

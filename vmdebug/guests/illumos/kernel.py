@@ -54,6 +54,7 @@ class Illumos:
         self.info = info
         self.found = found
         self.warnings = warnings
+        self.kept: dict[str, object] = {}  # what long searches found, for the commands that come after
         self._page_tables: dict[int, PageTables] = {}
 
     @classmethod

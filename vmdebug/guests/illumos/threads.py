@@ -18,6 +18,7 @@ STATES = {0: "free", 1: "sleep", 2: "run", 4: "onproc", 8: "zomb", 16: "stopped"
 FREE, ONPROC = 0, 4
 INTERRUPT_THREAD = 0x0001  # T_INTR_THREAD
 LOADED = 0x0001  # TS_LOAD
+PANIC_STACK = 8192  # PANICSTKSIZE
 
 
 def each_thread(guest: "Illumos", process: int | None = None) -> Iterator[int]:
@@ -97,3 +98,14 @@ def find_taskq_name(guest: "Illumos", thread: Typed) -> str:
         return str(guest.objects.at("taskq_t", thread["t_taskq"])["tq_name"].string())
     except DebuggerError:
         return ""
+
+
+def find_activity(guest: "Illumos", thread: Typed, address: int) -> str:
+    """Whether a word of a thread's stack is in use, where that is not sure."""
+    if thread["t_state"] == FREE:
+        return " (inactive interrupt thread)"
+    stack_pointer = thread["t_pcb.val[1]"] & (1 << 64) - 1
+    panicking = guest.symbols.find("panic_stack")
+    if address >= stack_pointer or (panicking and 0 <= stack_pointer - panicking.value < PANIC_STACK):
+        return ""
+    return " (possibly below sp)" if thread["t_state"] == ONPROC else " (below sp)"

@@ -11,12 +11,9 @@ from vmdebug.guests.illumos.kernel import Illumos
 from vmdebug.guests.illumos.kmem import Cache
 from vmdebug.guests.illumos.memory import each_arena, each_cache, each_memseg, each_segment, find_symbol, segment
 from vmdebug.guests.illumos.modules import Area, Module
-from vmdebug.guests.illumos.threads import FREE, ONPROC, each_thread
+from vmdebug.guests.illumos.threads import each_thread, find_activity
 from vmdebug.guests.illumos.vmem import IDENTIFIER, Segments, each_postfix, segment_record
 from vmdebug.guests.whatis import Belonging, Record, source
-from vmdebug.types.typed import Typed
-
-PANIC_STACK = 8192  # PANICSTKSIZE
 
 
 @source("modules", rank=10, guests=("illumos",))
@@ -50,18 +47,7 @@ def threads(guest: Illumos, addresses: Sequence[int]) -> Iterator[Belonging]:
             if 0 <= address - thread < size:
                 yield Belonging(address, "allocated as a thread structure", thread)
             elif base <= address < top:
-                yield Belonging(address, f"in thread {thread:x}'s stack{_activity(guest, record, address)}")
-
-
-def _activity(guest: Illumos, thread: Typed, address: int) -> str:
-    """Whether a word of a thread's stack is in use, where that is not sure."""
-    if thread["t_state"] == FREE:
-        return " (inactive interrupt thread)"
-    stack_pointer = thread["t_pcb.val[1]"] & (1 << 64) - 1
-    panicking = guest.symbols.find("panic_stack")
-    if address >= stack_pointer or (panicking and 0 <= stack_pointer - panicking.value < PANIC_STACK):
-        return ""
-    return " (possibly below sp)" if thread["t_state"] == ONPROC else " (below sp)"
+                yield Belonging(address, f"in thread {thread:x}'s stack{find_activity(guest, record, address)}")
 
 
 @source("cpus", rank=30, guests=("illumos",))
