@@ -107,6 +107,7 @@ ASKED = (
     "40000006::calloutid",
     "::walk callouts_byid",
     "::walk callout_list",
+    "::kmastat -k",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (

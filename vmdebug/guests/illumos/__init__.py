@@ -19,6 +19,8 @@ kmem        the buffers of caches          audits      who took and gave them ba
 vmem        the segments of arenas
 devices     the device tree                properties  those of its nodes
 drivers     drivers, and what they and buses keep
+kmem_usage  what caches count
+devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times
 callouts    what is called once, at its time          callout_choice   which of that somebody wants

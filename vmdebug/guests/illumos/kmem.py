@@ -35,11 +35,14 @@ class BrokenCache(DebuggerError):
 
 @dataclass(frozen=True)
 class Slab:
-    """A slab of a cache: where its buffers begin, how many there are, the first bufctl of those that are free."""
+    """A slab of a cache: where its buffers begin, how many there are, how many of them are not free in it, the first
+    bufctl of those that are.
+    """
 
     address: int
     base: int
     chunks: int
+    used: int
     head: int
 
 
@@ -81,7 +84,7 @@ class Cache:
             chunks = slab["slab_chunks"]
             if not 0 <= chunks <= MAX_CHUNKS:
                 raise BrokenCache(self.address, f"slab {address:x} says that it has {chunks} buffers")
-            yield Slab(address, int(slab["slab_base"]), chunks, int(slab["slab_head"]))
+            yield Slab(address, int(slab["slab_base"]), chunks, slab["slab_refcnt"], int(slab["slab_head"]))
 
     def _slabs(self) -> Iterator[int]:
         if "cache_complete_slabs" in self.record:
@@ -131,13 +134,16 @@ class Cache:
         depot = each_link(self.guest.follow("kmem_magazine_t", "mag_next"), record["cache_full.ml_list"], MAX_WAITING)
         for magazine in depot:
             yield magazine, self._rounds(magazine, size)
-        first = int(record.refer_("cache_cpu"))
-        for number in range(min(self.guest.variable("max_ncpus"), MAX_CPUS)):
-            place = first + number * self.guest.objects.sizeof("kmem_cpu_cache_t")
+        for place in self.cpus():
             cpu = self.guest.objects.at("kmem_cpu_cache_t", place)
             for magazine, rounds in ((cpu.cc_loaded, cpu.cc_rounds), (cpu.cc_ploaded, cpu.cc_prounds)):
                 if rounds > 0:  # -1 where there is none
                     yield int(magazine), self._rounds(int(magazine), rounds)
+
+    def cpus(self) -> Iterator[int]:
+        """The kmem_cpu_cache_t of each cpu that there can be."""
+        first, size = int(self.record.refer_("cache_cpu")), self.guest.objects.sizeof("kmem_cpu_cache_t")
+        return (first + size * number for number in range(min(self.guest.variable("max_ncpus"), MAX_CPUS)))
 
     def _rounds(self, magazine: int, rounds: int) -> int:
         if not 0 <= rounds <= MAX_ROUNDS:

@@ -74,6 +74,7 @@ class Arena:
     depth: int
     used: int
     total: int
+    imported: int
     allocations: int
     failures: int
 
@@ -100,7 +101,7 @@ def each_arena(guest: "Illumos") -> Iterator[tuple[int, int]]:
 
 def read_arena(guest: "Illumos", address: int, depth: int) -> Arena:
     found = guest.objects.at("vmem_t", address)
-    names = ("vk_mem_inuse", "vk_mem_total", "vk_alloc", "vk_fail")
+    names = ("vk_mem_inuse", "vk_mem_total", "vk_mem_import", "vk_alloc", "vk_fail")
     counts = (int(found[f"vm_kstat.{name}.value.ui64"]) for name in names)
     return Arena(address, found["vm_name"].string(), depth, *counts)
 
