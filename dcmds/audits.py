@@ -1,4 +1,4 @@
-"""What illumos' slab allocator records of its buffers: ::bufctl, the walker bufctl_history."""
+"""What illumos' slab allocator records of its buffers: ::bufctl ::kmem_log, the walkers bufctl_history and kmem_log."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,10 +10,12 @@ from vmdebug.guests.illumos.audits import (
     Audit,
     each_transaction,
     find_caller,
+    read_audit,
     read_bufctl,
     record_lines,
 )
 from vmdebug.guests.illumos.kernel import Illumos, illumos
+from vmdebug.guests.illumos.kmem_log import Log
 
 GUESTS = ("illumos",)
 
@@ -134,3 +136,62 @@ def _row(guest: Illumos, found: Audit) -> BufctlRow:
         stack=[Vaddr(pc) for pc in found.stack],
         _audit=found,
     )
+
+
+@walker("kmem_log", start="optional", guests=GUESTS)
+def walk_kmem_log(call: Call) -> Iterator[int]:
+    """walk the kmem transaction log, the latest entry first"""
+    return Log(illumos(call.guest), call.warn, call.address).entries()
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """An entry of the allocator's log.
+
+    addr: its kmem_bufctl_audit_t
+    cpu: which cpu wrote it, null for one in a chunk that no cpu writes into
+    bufaddr: the buffer
+    timestamp: when, in nanoseconds since boot
+    thread: the thread that took the buffer or gave it back
+    """
+
+    addr: Vaddr
+    cpu: int | None
+    bufaddr: Vaddr
+    timestamp: Hex
+    thread: Vaddr
+
+
+LOG = Text(
+    "{cpu:>3} {addr:016x} {bufaddr:016x} {timestamp:>16x} {thread:016x}",
+    head=f"{'CPU':<3} {'ADDR':<16} {'BUFADDR':<16} {'TIMESTAMP':>16} THREAD",
+    missing="",
+)
+
+
+@dcmd(
+    "kmem_log",
+    address="optional",
+    flags=(Flag("b", "the address is of an entry, or of a bufctl"),),
+    text=LOG,
+    row=LogRow,
+    guests=GUESTS,
+)
+def kmem_log(call: Call) -> Iterator[LogRow]:
+    """dump kmem transaction log
+
+    The latest transaction first; of the buffer that holds the address, if one is given. The cpu is told of entries in
+    the chunk that it writes into.
+
+    Reads: kmem_log_header_t from kmem_transaction_log, kmem_bufctl_audit_t, kmem_cache_t (cache_bufsize).
+
+    Example:
+        ::kmem_log
+    """
+    guest = illumos(call.guest)
+    log = Log(guest, call.warn)
+    if "b" in call.flags and call.address is None:
+        raise call.usage("-b takes an address")
+    for entry in [call.address] if call.address is not None and "b" in call.flags else log.entries(call.address):
+        found = read_audit(guest, entry)
+        yield LogRow(Vaddr(entry), log.find_cpu(entry), Vaddr(found.buffer), Hex(found.time), Vaddr(found.thread))

@@ -1,4 +1,4 @@
-"""The buffers of illumos' slab allocator: the walkers kmem, freemem, bufctl and kmem_slab."""
+"""The buffers of illumos' slab allocator: the walkers kmem, freemem, bufctl, freectl, kmem_slab and kmem_cpu_cache."""
 
 from collections.abc import Iterator
 
@@ -29,6 +29,18 @@ def walk_freemem(call: Call) -> Iterator[int]:
 def walk_bufctl(call: Call) -> Iterator[int]:
     """walk the bufctls of the buffers of a cache that are given out"""
     return _cache(call).bufctls()
+
+
+@walker("freectl", start="required", guests=GUESTS)
+def walk_freectl(call: Call) -> Iterator[int]:
+    """walk the bufctls of the buffers of a cache that are free"""
+    return _cache(call).free_bufctls()
+
+
+@walker("kmem_cpu_cache", start="required", guests=GUESTS)
+def walk_kmem_cpu_cache(call: Call) -> Iterator[int]:
+    """walk what each cpu has of a cache"""
+    return _cache(call).cpus()
 
 
 @walker("kmem_slab", start="required", guests=GUESTS)

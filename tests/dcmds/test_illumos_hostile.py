@@ -108,6 +108,15 @@ ASKED = (
     "::walk callouts_byid",
     "::walk callout_list",
     "::kmastat -k",
+    "::kmem_log",
+    "fffffffec8014008::kmem_log",
+    "::kmausers -ef",
+    "::kmem_cache -n thread_cache | ::walk freectl",
+    "::kmem_cache -n thread_cache | ::walk kmem_cpu_cache",
+    "::kmem_verify",
+    "::kmem_cache -n thread_cache | ::kmem_verify",
+    "ffffff00010fbc80::allocdby",
+    "ffffff00010fbc80::freedby",
 )
 # Types whose values the dcmds read, and where the demo has some of them; every word of them is changed.
 PLACES = (
@@ -155,6 +164,9 @@ PLACES = (
     ("callout_table_t", "::walk callout_table"),
     ("callout_list_t", "::walk callout_list"),
     ("callout_t", "::walk callouts_bytime"),
+    ("kmem_log_header_t", "*kmem_transaction_log::map ."),
+    ("kmem_cpu_cache_t", "::walk kmem_cache | ::walk kmem_cpu_cache"),
+    ("kmem_buftag_t", "fffffffec8014300::map ."),
 )
 VARIABLES = (
     *("memsegs", "phys_install", "log_recentq", "sysparam_hd", "top_devinfo", "devnamesp", "pidhash", "pid_hashsz"),
@@ -163,6 +175,7 @@ VARIABLES = (
     *("page_hash", "page_hashsz", "physmem", "task_hash"),
     *("callout_table", "callout_table_bits", "max_ncpus"),
     *("nc_hash", "nc_hashsz", "rootdir", "devcnt", "xdf_ssp", "mh_head"),
+    *("page_hash", "page_hashsz", "physmem", "task_hash", "kmem_transaction_log"),
 )
 VALUES = (0, 1, 2, 8, 0xFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 63, (1 << 64) - 1, 0xFFFF_FFFE_C200_0000)
 

@@ -20,6 +20,8 @@ vmem        the segments of arenas
 devices     the device tree                properties  those of its nodes
 drivers     drivers, and what they and buses keep
 kmem_usage  what caches count
+kmem_usage  what caches count             kmem_log    the allocator's log
+kmem_users  who has the most buffers      kmem_verify buffers that were overwritten
 devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times

@@ -165,17 +165,28 @@ class Cache:
 
     def bufctls(self) -> Iterator[int]:
         """The bufctls of the buffers that are given out; none where the cache is not hashed."""
-        if not self.hashed:
-            return
-        waiting, seen = self.waiting(), set[int]()
+        if self.hashed:
+            waiting = self.waiting()
+            yield from (bufctl for bufctl, buffer in self._in_table() if buffer not in waiting)
+
+    def free_bufctls(self) -> Iterator[int]:
+        """The bufctls of the buffers that are not given out; none where the cache is not hashed."""
+        if self.hashed:
+            waiting = self.waiting()
+            yield from (bufctl for bufctl, buffer in self._in_table() if buffer in waiting)
+            for slab in self.slabs():
+                yield from (bufctl for _, bufctl in self.free_in(slab))
+
+    def _in_table(self) -> Iterator[tuple[int, int]]:
+        """The bufctls in the hash table, each with its buffer: of all but those that are free in their slabs."""
+        seen = set[int]()
         follow = self.guest.follow("kmem_bufctl_t", "bc_next")
         for first in self.guest.objects.array("uintptr_t", int(self.record["cache_hash_table"]), self._buckets()):
             for bufctl in each_link(follow, first, MAX_CHUNKS):
                 if bufctl in seen:
                     raise BrokenCache(self.address, f"bufctl {bufctl:x} is in its hash table twice")
                 seen.add(bufctl)
-                if self._buffer(bufctl) not in waiting:
-                    yield bufctl
+                yield bufctl, self._buffer(bufctl)
 
     def _buckets(self) -> int:
         count = int(self.record["cache_hash_mask"]) + 1
