@@ -15,14 +15,11 @@ hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        pages   page structures, uses of memory
 kmem        the buffers of caches            vmem        the segments of arenas
 buffers     all that both gave out, and what points into it                     leaks       what nothing points into
-kmem        the buffers of caches          audits      who took and gave them back
-vmem        the segments of arenas
+audits      who took and gave back the buffers of caches
 devices     the device tree                properties  those of its nodes
 drivers     drivers, and what they and buses keep
-kmem_usage  what caches count
 kmem_usage  what caches count             kmem_log    the allocator's log
 kmem_users  who has the most buffers      kmem_verify buffers that were overwritten
-devices     the device tree
 gates       the interrupt table, soft interrupts     taskqs      task queues
 cyclics     what cpus call at their times
 callouts    what is called once, at its time          callout_choice   which of that somebody wants
