@@ -1,14 +1,16 @@
 """How an illumos system was set up: ::system ::showrev ::class ::zone ::project, the walkers zone and projects."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Hex, Show, Text, dcmd, walker
+from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.guests.illumos.configuration import each_class, each_project, each_setting, each_zone, zone_name
-from vmdebug.guests.illumos.kernel import UTSNAME, illumos
+from vmdebug.guests.illumos.kernel import UTSNAME, Illumos, illumos
 
 GUESTS = ("illumos",)
+PATCH = re.compile(r"\b\d{6}-\d{2}\b")  # the number of a patch, and its revision
 ZONE_STATES = {
     **dict(enumerate(("uninitialized", "initialized", "ready", "booting", "running"))),
     **dict(enumerate(("shutting_down", "empty", "down", "dying", "dead"), 5)),
@@ -62,26 +64,48 @@ def system(call: Call) -> Iterator[SettingRow]:
 
 @dataclass(frozen=True)
 class RevisionRow:
-    """A fact of the system.
+    """A fact of the system, or a module.
 
     name: which
-    value: as the kernel holds it
+    value: as the kernel holds it; of a module how it describes itself
+    module: the modctl of a module, null for a fact of the system
     """
 
     name: str
     value: str
+    module: Vaddr | None = None
 
 
-@dcmd("showrev", text=Text("{name}: {value}"), row=RevisionRow, guests=GUESTS)
+def revision_lines(rows: Iterable[RevisionRow], _: Show) -> Iterator[str]:
+    """The facts, then a table of modules."""
+    first = True
+    for row in rows:
+        if row.module is None:
+            yield f"{row.name}: {row.value}"
+            continue
+        if first:
+            yield f"{'OBJECT':<28} VERSION"
+        first = False
+        yield f"{row.name:<28} {row.value}"
+
+
+@dcmd(
+    "showrev",
+    flags=(Flag("p", "the modules that came with a patch"), Flag("v", "all modules")),
+    text=revision_lines,
+    row=RevisionRow,
+    guests=GUESTS,
+)
 def showrev(call: Call) -> Iterator[RevisionRow]:
     """print version information
 
     The node's name, the release, the kernel's architecture and that of its applications, its version, the platform.
+    With -v also every module with what it says of itself, with -p only those that name a patch, such as 118833-36.
 
-    Reads: utsname, architecture, platform.
+    Reads: utsname, architecture, platform; with -p and -v struct modctl (mod_linkage), struct modlinkage.
 
     Example:
-        ::showrev
+        ::showrev -v
     """
     guest = illumos(call.guest)
     names = dict.fromkeys(UTSNAME, "unknown") | dict(guest.identity)
@@ -92,6 +116,18 @@ def showrev(call: Call) -> Iterator[RevisionRow]:
     yield RevisionRow("Application architecture", guest.text("architecture") or "unknown")
     yield RevisionRow("Kernel version", version)
     yield RevisionRow("Platform", guest.text("platform") or "unknown")
+    if call.flags:
+        yield from _module_revisions(guest, only_patched="v" not in call.flags)
+
+
+def _module_revisions(guest: Illumos, only_patched: bool) -> Iterator[RevisionRow]:
+    """The modules, or those that name a patch; a fact that there are none of these."""
+    found = [(module, guest.linkage(module)[1] or "Unknown") for module in guest.found]
+    chosen = [each for each in found if PATCH.search(each[1]) or not only_patched]
+    if not chosen:
+        yield RevisionRow("Patches", f"none of {len(found)} modules names one")
+    for module, text in chosen:
+        yield RevisionRow(module.name, text, Vaddr(module.modctl))
 
 
 @dataclass(frozen=True)

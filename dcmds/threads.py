@@ -1,4 +1,4 @@
-"""Threads and processes of illumos: ::threadlist ::findstack, the walkers thread and proc."""
+"""Threads and processes of illumos: ::threadlist ::findstack, the walkers thread, ctxop and proc."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +24,12 @@ GUESTS = ("illumos",)
 def each_thread(call: Call) -> Iterator[int]:
     """list of threads, all or those of a process"""
     yield from threads.each_thread(illumos(call.guest), call.address)
+
+
+@walker("ctxop", start="required", guests=GUESTS)
+def each_context(call: Call) -> Iterator[int]:
+    """walk the context operations of a thread"""
+    return threads.each_context(illumos(call.guest), call.address or 0)
 
 
 @walker("proc", start="optional", guests=GUESTS)

@@ -59,6 +59,30 @@ def test_revisions_that_cannot_be_read_are_unknown(illumos):
     assert lines[4] == "Kernel version: unknown unknown unknown unknown"
 
 
+def test_prints_what_modules_say_of_themselves(illumos):
+    debug = illumos()
+    described = [(row.name, row.info or "Unknown") for row in debug.rows("::modinfo")]
+
+    lines = debug.text("::showrev -v")
+
+    assert lines[:6] == debug.text("::showrev")
+    assert lines[6:] == [f"{'OBJECT':<28} VERSION", *(f"{name:<28} {text}" for name, text in described)]
+
+
+def test_finds_the_modules_that_came_with_a_patch(illumos, word):
+    debug = illumos()
+    modctl = next(row.modctl for row in debug.rows("::modinfo") if row.name == "ufs")
+    (link,) = debug.rows(f"{modctl:x}::print struct modctl mod_linkage->ml_linkage[0]")
+    text = debug.guest.target.read(link.value + 8, 8)
+    place = int.from_bytes(text, "little")
+
+    assert debug.text("::showrev -p")[6:] == [f"Patches: none of {len(debug.guest.found)} modules names one"]
+    assert illumos({place: b"ufs 118833-36\0"}).text("::showrev -p")[6:] == [
+        f"{'OBJECT':<28} VERSION",
+        f"{'ufs':<28} ufs 118833-36",
+    ]
+
+
 def test_prints_scheduling_classes(illumos):
     assert [line.rstrip() for line in illumos().text("::class")] == [
         "SLOT NAME       INIT FCN                 CLASS FCN",

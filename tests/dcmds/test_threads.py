@@ -267,3 +267,19 @@ def test_what_a_command_prints_of_a_stack_is_logged_once(illumos, sleeper, tmp_p
 
     assert [line for line in log.read_text().splitlines() if "vmdebug:" not in line] == printed
     assert printed[2:] == ["  a "]
+
+
+def test_walks_the_context_operations_of_a_thread(illumos, word):
+    debug = illumos()
+    java = next(each["address"] for each in debug.truth["processes"] if each["command"] == "java")
+    threads = [row.address for row in debug.rows(f"{java}::walk thread")]
+    found = [row.address for row in debug.rows(f"{threads[0]:x}::walk ctxop")]
+    follow = debug.guest.objects.offsetof("struct ctxop", "next")
+
+    assert debug.text(f"{threads[0]:x}::walk ctxop | ::print struct ctxop save_op") == [
+        "save_op = swtch",
+        "save_op = preempt",
+    ]
+    assert debug.rows(f"{threads[1]:x}::walk ctxop") == []
+    ring = illumos({found[1] + follow: word(found[0])})
+    assert [row.address for row in ring.rows(f"{threads[0]:x}::walk ctxop")] == found

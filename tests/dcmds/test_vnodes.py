@@ -1,4 +1,4 @@
-"""Sections D.2 and L: ::pfiles ::fd ::whereopen, the walker file."""
+"""Sections D.2 and L: ::pfiles ::fd ::whereopen, the walkers file, allfile and port."""
 
 import pytest
 
@@ -97,3 +97,60 @@ def test_reports_a_process_whose_files_cannot_be_searched(illumos, bash, rows, w
     assert debug.errors(f"{rows[0].addr:x}::whereopen")[0].startswith(
         f"vmdebug: failed to read the files of the process at {bash:x}: "
     )
+
+
+@pytest.fixture
+def process(illumos):
+    """The address of the proc_t of a command."""
+    known = {each["command"]: int(each["address"], 16) for each in illumos().truth["processes"]}
+    return known.__getitem__
+
+
+def test_tells_where_doors_and_event_ports_are(illumos, process):
+    debug = illumos()
+    (port,) = (row.address for row in debug.rows(f"{process('nscd'):x}::walk port"))
+
+    def last(command):
+        return debug.text(f"{process(command):x}::pfiles")[-1].partition("fffffffe")[2][9:]
+
+    assert last("nscd") == f"[event port (port={port:x})]"
+    assert last("syslogd") == f"[door to 'nscd' (proc={process('nscd'):x})]"
+    assert last("cron") == "[door, revoked]"
+    assert debug.rows(f"{port:x}::print port_t port_max_events")[0].value == 64
+    assert debug.rows(f"{process('cron'):x}::walk port") == []
+
+
+def test_a_door_that_cannot_be_read_has_no_more_to_it(illumos, process, word):
+    debug = illumos()
+    door = debug.rows(f"{process('syslogd'):x}::pfiles")[-1].addr + debug.guest.objects.offsetof("vnode_t", "v_data")
+
+    (row,) = [each for each in illumos({door: word(0x10)}).rows(f"{process('syslogd'):x}::pfiles") if each.fd == 5]
+
+    assert (row.type, row.about, row.path) == ("DOOR", None, None)
+
+
+def test_shows_paths_only(illumos, bash, process):
+    debug = illumos()
+
+    assert debug.text(f"{bash:x}::pfiles -p")[0] == "FD   TYPE            VNODE PATH"
+    assert debug.text(f"{bash:x}::pfiles -p")[1:] == debug.text(f"{bash:x}::pfiles")[1:]
+    assert debug.text(f"{process('cron'):x}::pfiles -p")[-1].endswith(" ")
+
+
+def test_shows_how_files_are_open(illumos, bash, rows, process):
+    debug = illumos()
+    cred = debug.rows(f"{bash:x}::print proc_t p_cred")[0].value
+
+    lines = debug.text(f"{bash:x}::pfiles -f")
+
+    assert lines[0] == ("FD               FILE     FLAG  CNT             CRED           OFFSET            VNODE")
+    assert lines[1:] == [
+        f"{row.fd:>4} {row.file:016x}        3    1 {cred:016x}                0 {row.addr:016x}" for row in rows
+    ]
+    assert debug.rows(f"{process('nscd'):x}::pfiles -f")[-1].offset == 0x40
+
+
+def test_walks_every_descriptor(illumos, bash, rows):
+    open_, walked = {row.fd: row.file for row in rows}, illumos().rows(f"{bash:x}::walk allfile")
+
+    assert [row.address for row in walked] == [open_.get(number, 0) for number in range(8)]

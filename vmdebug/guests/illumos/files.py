@@ -1,9 +1,9 @@
 """Open files: the table of a process, by file descriptor, and the vnode behind each file; mounted file systems.
 
-Specified in: sys/user.h, sys/file.h, sys/vnode.h, sys/vfs.h, sys/refstr_impl.h of illumos.
+Specified in: sys/user.h, sys/file.h, sys/vnode.h, sys/door.h, sys/port_impl.h, sys/vfs.h, sys/refstr_impl.h of illumos.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
@@ -18,6 +18,7 @@ MAX_FILES = 1 << 18
 MAX_MOUNTS = 1 << 14
 MAX_OPTIONS = 1 << 10
 SET, HIDDEN = 0x01, 0x02  # MO_SET, MO_NODISPLAY
+DOOR, PORT = 7, 10
 KINDS = ("NON", "REG", "DIR", "BLK", "CHR", "LNK", "FIFO", "DOOR", "PROC", "SOCK", "PORT", "BAD")  # vtype_t
 
 
@@ -28,22 +29,33 @@ class NoSuchFile(DebuggerError):
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A file of a process: its descriptor and file_t; of its vnode the address, the kind, and the path if known."""
+    """A file of a process: its descriptor and file_t, how it is open; of its vnode the address, kind, path if known.
+
+    `about` says what is behind a door or an event port; it is None for other kinds.
+    """
 
     number: int
     address: int
+    flags: int
+    count: int
+    cred: int
+    offset: int
     vnode: int
     kind: str
     path: str | None
+    about: str | None
+
+
+def each_slot(guest: "Illumos", process: int) -> Iterator[int]:
+    """The file_t of every descriptor that a process has room for, null where none is open."""
+    table = guest.objects.at("proc_t", process)["p_user.u_finfo"]
+    count = min(max(table["fi_nfiles"], 0), MAX_FILES)
+    return (int(entry["uf_file"]) for entry in guest.objects.array("uf_entry_t", int(table["fi_list"]), count))
 
 
 def each_file(guest: "Illumos", process: int) -> Iterator[tuple[int, int]]:
     """The descriptors that a process has open, each with its file_t."""
-    table = guest.objects.at("proc_t", process)["p_user.u_finfo"]
-    count = min(max(table["fi_nfiles"], 0), MAX_FILES)
-    for number, entry in enumerate(guest.objects.array("uf_entry_t", int(table["fi_list"]), count)):
-        if entry["uf_file"]:
-            yield number, int(entry["uf_file"])
+    return ((number, file) for number, file in enumerate(each_slot(guest, process)) if file)
 
 
 def find_file(guest: "Illumos", process: int, number: int) -> int:
@@ -54,11 +66,48 @@ def find_file(guest: "Illumos", process: int, number: int) -> int:
     raise NoSuchFile(process, number)
 
 
+def each_port(guest: "Illumos", process: int, warn: Callable[[str], None]) -> Iterator[int]:
+    """The port_t of every event port that a process has open; a file that cannot be read is told to `warn`."""
+    for number, file in each_file(guest, process):
+        try:
+            vnode = guest.objects.at("file_t", file)["f_vnode"]
+            port = int(vnode["v_data"]) if vnode["v_type"] == PORT else 0
+        except ReadFailed as err:
+            warn(f"failed to read the file of descriptor {number}: {err}")
+            continue
+        if port:
+            yield port
+
+
 def read_file(guest: "Illumos", number: int, address: int) -> OpenFile:
-    vnode = guest.objects.at("file_t", address)["f_vnode"]
+    file = guest.objects.at("file_t", address)
+    vnode = file["f_vnode"]
     kind = vnode["v_type"]
-    name = KINDS[kind] if 0 <= kind < len(KINDS) else f"{kind}"
-    return OpenFile(number, address, int(vnode), name, vnode_path(vnode.deref()))
+    return OpenFile(
+        number=number,
+        address=address,
+        flags=file["f_flag"],
+        count=file["f_count"],
+        cred=int(file["f_cred"]),
+        offset=file["f_offset"],
+        vnode=int(vnode),
+        kind=KINDS[kind] if 0 <= kind < len(KINDS) else f"{kind}",
+        path=vnode_path(vnode.deref()),
+        about=_about(guest, kind, int(vnode["v_data"])),
+    )
+
+
+def _about(guest: "Illumos", kind: int, data: int) -> str | None:
+    """What stands behind a vnode that is no file, by its private data: the process of a door, the port_t of a port."""
+    if kind == PORT:
+        return f"[event port (port={data:x})]"
+    if kind != DOOR:
+        return None
+    try:
+        target = guest.objects.at("door_node_t", data)["door_target"]
+        return f"[door to '{target['p_user.u_comm'].string()}' (proc={int(target):x})]" if target else "[door, revoked]"
+    except DebuggerError:
+        return None
 
 
 @dataclass(frozen=True)

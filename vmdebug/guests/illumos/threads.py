@@ -1,6 +1,6 @@
 """Threads and processes: walking them, and what they are called.
 
-Specified in: sys/thread.h, sys/proc.h, sys/user.h, sys/taskq_impl.h of illumos.
+Specified in: sys/thread.h, sys/ctxop.h, sys/proc.h, sys/user.h, sys/taskq_impl.h of illumos.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
 
 MAX_THREADS = MAX_PROCESSES = 1 << 18
+MAX_CONTEXTS = 1 << 12
 STATES = {0: "free", 1: "sleep", 2: "run", 4: "onproc", 8: "zomb", 16: "stopped", 32: "wait"}
 FREE, ONPROC = 0, 4
 INTERRUPT_THREAD = 0x0001  # T_INTR_THREAD
@@ -26,6 +27,12 @@ def each_thread(guest: "Illumos", process: int | None = None) -> Iterator[int]:
     if process is None:
         return each_link(guest.follow("kthread_t", "t_next"), guest.variable("allthreads"), MAX_THREADS)
     return each_link(guest.follow("kthread_t", "t_forw"), guest.objects.at("proc_t", process)["p_tlist"], MAX_THREADS)
+
+
+def each_context(guest: "Illumos", thread: int) -> Iterator[int]:
+    """The struct ctxop of a thread: what is called when it is switched away from and to; since 2023 in a ring."""
+    first = int(guest.objects.at("kthread_t", thread)["t_ctx"])
+    return each_link(guest.follow("struct ctxop", "next"), first, MAX_CONTEXTS)
 
 
 def each_record(guest: "Illumos", address: int | None, warn: Callable[[str], None]) -> Iterator[Typed]:
