@@ -5,7 +5,7 @@
     symbols/   names of addresses          types/    types of data
     targets/   an image as address spaces  guests/   what an operating system keeps where
     dcmd       @dcmd, @walker, Call; entries   what they register; registry   where
-    lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses
+    lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses; heaps   trees drawn
     session    one sitting                 load      finds dcmds
     explain    a dcmd's help in parts      manual    the man page made of it      legend   bits drawn with their names
     plugins    what others add: dcmds, walkers, formats, kernels; guard   a bug in one is an error of that call

@@ -21,8 +21,9 @@ drivers     drivers, and what they and buses keep
 kmem_usage  what caches count             kmem_log    the allocator's log
 kmem_users  who has the most buffers      kmem_verify buffers that were overwritten
 gates       the interrupt table, soft interrupts     taskqs      task queues
-cyclics     what cpus call at their times
+cyclics     what cpus call at their times             cyclic_traces   what they noted of that
 callouts    what is called once, at its time          callout_choice   which of that somebody wants
+xcalls      what cpus ask of each other
 log         the system log                           files       open files        clock   the time of day
 names       names of files, by the kernel's cache of them
 hashes      hash tables of one implementation
