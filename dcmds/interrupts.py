@@ -1,13 +1,14 @@
-"""Interrupts of illumos: ::interrupts ::softint ::idt ::gate_desc."""
+"""Interrupts of illumos: ::interrupts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
+from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
+from vmdebug.guests.illumos.apics import IPI, Apics, Interrupt
 from vmdebug.guests.illumos.events import Channel, EventChannels
-from vmdebug.guests.illumos.gates import Gate, each_gate, each_soft_interrupt, read_gate
-from vmdebug.guests.illumos.kernel import illumos
+from vmdebug.guests.illumos.kernel import Illumos, illumos
 
 GUESTS = ("illumos",)
 HEAD = "IRQ  Vect Evtchn IPL Bus    Trg Type   CPU Share APIC/INT# "
@@ -57,6 +58,68 @@ def interrupt_lines(rows: Iterable[InterruptRow], _: Show) -> Iterator[str]:
             yield f"{row.irq:>3}  -    {mark:<7}{row.ipl:<4}{'-':<6} Edg {kind:<7}{cpu:<4}-     -         {shown}"
 
 
+@dataclass(frozen=True)
+class WiredRow:
+    """An interrupt of a kernel without event channels.
+
+    irq: the kernel's number of it, null for a message of a kernel that keeps them by vector
+    vector: the vector at which it interrupts
+    ipl: the level at which it interrupts
+    bus: the bus that it comes from, null where it comes from none or that is not known
+    trigger: Edg for an edge, Lvl for a level, null where that is not known
+    type: Fixed for a wire, MSI and MSI-X for a message, IPI for one between cpus
+    cpu: the cpu that takes it, null where every cpu does, or none
+    share: how many share it
+    apic: the number of the I/O apic that its wire leads to, null for a message or where that is not known
+    pin: the pin of that apic
+    handlers: the functions that serve it, in the order in which they are called
+    isr: their names
+    driver: with -d, instead of each function that has a device the driver and the instance of that
+    """
+
+    irq: int | None
+    vector: Hex
+    ipl: int
+    bus: str | None
+    trigger: str | None
+    type: str
+    cpu: int | None
+    share: int
+    apic: Hex | None
+    pin: Hex | None
+    handlers: Sequence[Vaddr]
+    isr: str
+    driver: str | None
+
+
+BY_IRQ = "IRQ  Vect IPL Bus    Trg Type   CPU Share APIC/INT# "
+BY_CPU = "CPU/Vect  IRQ IPL Bus    Trg Type   Share APIC/INT# "
+
+
+def wired_lines(letters: Iterable[str], by_cpu: bool, rows: Iterable[WiredRow], _: Show) -> Iterator[str]:
+    """A line an interrupt, by its irq or by its cpu and vector; with -i its cpu and its handlers only."""
+    for number, row in enumerate(rows):
+        names = "Driver Name(s) " if "d" in letters else "ISR(s) "
+        if number == 0:
+            yield f"{'CPU ' if 'i' in letters else BY_CPU if by_cpu else BY_IRQ}{names}"
+        cpu = "all" if row.type == IPI else _or_dash(row.cpu)
+        pin = "-" if row.apic is None else f"{row.apic:#x}/{row.pin or 0:#x}"
+        bus = "" if row.type == IPI else _or_dash(row.bus)
+        if "i" in letters:
+            place = f"{cpu:<4}"
+        elif by_cpu:
+            place = f"{f'{cpu}/{row.vector:#04x}':<9} {_or_dash(row.irq):<3} {row.ipl:<3} {bus:<6} "
+            place += f"{_or_dash(row.trigger):<3} {row.type:<6} {row.share:<5} {pin:<9} "
+        else:
+            place = f"{_or_dash(row.irq):<4} {row.vector:#04x} {row.ipl:<3} {bus:<6} "
+            place += f"{_or_dash(row.trigger):<3} {row.type:<6} {cpu:<3} {row.share:<5} {pin:<9} "
+        yield f"{place}{row.driver or row.isr}"
+
+
+def _or_dash(value: int | str | None) -> str:
+    return "-" if value is None else str(value)
+
+
 @dcmd(
     "interrupts",
     flags=(
@@ -67,19 +130,30 @@ def interrupt_lines(rows: Iterable[InterruptRow], _: Show) -> Iterator[str]:
     row=InterruptRow,
     guests=GUESTS,
 )
-def interrupts(call: Call) -> Iterator[InterruptRow]:
+def interrupts(call: Call) -> Iterator[InterruptRow | WiredRow]:
     """print interrupts
 
-    Every irq that an event channel is bound to. In the column of the channel stands T for the timer's, I for those
-    between cpus and D for a device's, which each cpu has its own of.
+    Under Xen every irq that an event channel is bound to. In the column of the channel stands T for the timer's, I for
+    those between cpus and D for a device's, which each cpu has its own of.
 
-    Reads: evtchn_to_irq, irq_info, ipi_info, virq_info, evtchn_cpus, autovect.
+    Of a kernel without event channels every interrupt of the hardware: its irq and vector, level, bus, whether it is
+    an edge or a level, how it comes (by a wire: Fixed, by a message: MSI or MSI-X, from a cpu: IPI), the cpu that takes
+    it, how many share it, the apic and the pin that its wire leads to, and all its handlers. Kernels that give every
+    cpu its own vectors (apix) show them by cpu and vector.
+
+    Reads: evtchn_to_irq, irq_info, ipi_info, virq_info, evtchn_cpus, autovect; without irq_info apixs and
+    apix_vector_t, or apic_irq_table, apic_level_intr and apic_irq_t (airq_mps_intr_index, airq_vector, airq_cpu).
 
     Example:
         ::interrupts
     """
+    guest = illumos(call.guest)
+    return _bound_rows(call, guest) if guest.symbols.find("irq_info") else _wired_rows(call, guest)
+
+
+def _bound_rows(call: Call, guest: Illumos) -> Iterator[InterruptRow]:
     by_irq: dict[int, Channel] = {}
-    for channel in EventChannels(illumos(call.guest)).each():
+    for channel in EventChannels(guest).each():
         by_irq.setdefault(channel.irq or 0, channel)
     for irq in sorted(by_irq):
         channel = by_irq[irq]
@@ -97,117 +171,28 @@ def interrupts(call: Call) -> Iterator[InterruptRow]:
         )
 
 
-@dataclass(frozen=True)
-class SoftRow:
-    """A handler of an interrupt that software raises.
-
-    addr: its struct autovec
-    pending: whether it was raised and not served yet, null where that is not known
-    pil: the level at which it interrupts
-    arg1: its first argument
-    arg2: its second argument
-    handler: the function that serves it
-    """
-
-    addr: Vaddr
-    pending: int | None
-    pil: int
-    arg1: Vaddr
-    arg2: Vaddr
-    handler: Vaddr
+def _wired_rows(call: Call, guest: Illumos) -> Iterator[WiredRow]:
+    apics = Apics(guest, call.warn)
+    call.text = partial(wired_lines, frozenset(call.flags), apics.by_cpu)
+    for found in apics.each():
+        yield _wired_row(call, found)
 
 
-SOFT = Text(
-    "{addr:<16x} {pending:<2}   {pil:<2}  {arg1:<16x} {arg2:<16x}{handler:a}",
-    head="ADDR             PEND PIL ARG1             ARG2            ISR(s)",
-)
-
-
-@dcmd("softint", text=SOFT, row=SoftRow, guests=GUESTS)
-def softint(call: Call) -> Iterator[SoftRow]:
-    """print soft interrupts
-
-    Reads: softvect, struct autovec along av_link, ddi_softint_hdl_impl_t.
-
-    Example:
-        ::softint
-    """
-    for each in each_soft_interrupt(illumos(call.guest)):
-        first, second = each.arguments
-        handler = Vaddr(each.handler)
-        yield SoftRow(Vaddr(each.address), each.pending, each.level, Vaddr(first), Vaddr(second), handler)
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """A gate of an interrupt descriptor table.
-
-    addr: where it lies
-    handler: what it calls
-    selector: the code segment in which that runs
-    dpl: the least privileged ring that may call it
-    present: whether it may be used
-    type: int, trp or tsk, else its number
-    ist: the number of its interrupt stack, 0 for none
-    number: its vector, null for one that was named by its address
-    """
-
-    addr: Vaddr
-    handler: Vaddr
-    selector: Hex
-    dpl: int
-    present: bool
-    type: str
-    ist: int
-    number: int | None
-
-
-def gate_lines(rows: Iterable[GateRow], show: Show) -> Iterator[str]:
-    for place, row in enumerate(rows):
-        if place == 0:
-            indent = "" if row.number is None else " " * 5
-            yield f"{indent}{'HANDLER':<30} {'SEL':>4} DPL P TYP IST"
-        label = "" if row.number is None else f"{row.number:>3}: "
-        mark = "+" if row.present else " "
-        yield f"{label}{show.symbol(row.handler):<30} {row.selector:>4x} {row.dpl:>3} {mark} {row.type:>3} {row.ist:>3}"
-
-
-@dcmd("gate_desc", address="required", text=gate_lines, row=GateRow, guests=GUESTS)
-def gate_desc(call: Call) -> Iterator[GateRow]:
-    """print gate descriptor
-
-    Reads: gate_desc_t.
-
-    Example:
-        idt0::gate_desc
-    """
-    for address in call.addresses:
-        yield _gate(read_gate(illumos(call.guest), address), None)
-
-
-@dcmd("idt", address="optional", text=gate_lines, row=GateRow, guests=GUESTS)
-def idt(call: Call) -> Iterator[GateRow]:
-    """print interrupt descriptor table
-
-    The 256 gates of the table at the address, or of the kernel's own, idt0.
-
-    Reads: gate_desc_t.
-
-    Example:
-        ::idt
-    """
-    for number, gate in enumerate(each_gate(illumos(call.guest), call.address)):
-        yield _gate(gate, number)
-
-
-def _gate(gate: Gate, number: int | None) -> GateRow:
-    return GateRow(
-        addr=Vaddr(gate.address),
-        handler=Vaddr(gate.handler),
-        selector=Hex(gate.selector),
-        dpl=gate.dpl,
-        present=gate.present,
-        type=gate.kind,
-        ist=gate.stack,
-        number=number,
+def _wired_row(call: Call, found: Interrupt) -> WiredRow:
+    names = [call.session.show.symbol(each.function) for each in found.handlers]
+    drivers = [each.driver or name for each, name in zip(found.handlers, names, strict=True)]
+    return WiredRow(
+        irq=found.irq,
+        vector=Hex(found.vector),
+        ipl=found.level,
+        bus=found.bus,
+        trigger=found.trigger,
+        type=found.type,
+        cpu=found.cpu,
+        share=found.share,
+        apic=Hex(found.pin[0]) if found.pin else None,
+        pin=Hex(found.pin[1]) if found.pin else None,
+        handlers=[Vaddr(each.function) for each in found.handlers],
+        isr=", ".join(names),
+        driver=", ".join(drivers) if "d" in call.flags else None,
     )

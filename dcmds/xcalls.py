@@ -44,8 +44,8 @@ def xcall(call: Call) -> Iterator[CrossCallRow]:
 
     What each cpu, or the one whose number or cpu_t is given, was asked by another to call and has not called yet.
 
-    Reads: struct machcpu in each cpu_t (xc_msgbox, xc_work_cnt, xc_data), xc_msg_t; in kernels before 2009 xc_pend
-    and xc_mboxes.
+    Reads: cpu_m of each cpu_t, struct machcpu (xc_msgbox, xc_work_cnt, xc_data), xc_msg_t; in kernels before 2009
+    xc_pend and xc_mboxes.
 
     Example:
         ::xcall

@@ -144,3 +144,44 @@ def test_says_that_a_handler_cannot_be_read(illumos, tables, word):
 
     with pytest.raises(DebuggerError, match=r"^failed to read autovect"):
         debug.rows("1::evtchns")
+
+
+@pytest.fixture
+def uppc(illumos):
+    """`uppc(changes)`: a session over a kernel whose handlers may share irqs."""
+    return lambda changes=None, gone=(): illumos(changes, gone, recipe="demo-hvm", interrupts="xen-uppc")
+
+
+def test_shows_the_levels_of_handlers_that_share_an_irq(uppc):
+    debug = uppc()
+    head = debug.truth.address("autovect") + 259 * debug.guest.objects.sizeof("struct av_head")
+    lowest = head + debug.guest.objects.offsetof("struct av_head", "avh_lo_pri")
+
+    lines = uppc({lowest: b"\x02\x00"}).text("::evtchns")
+
+    assert lines[0] == "Type          Evtchn IRQ IPL(lo/hi) CPU Masked Pending ISR(s) "
+    assert lines[3:6] == [
+        "virq:debug    3      256     15/15  0   0      0       xen_debug_handler",
+        "virq:timer    4      258     14/14  0   0      0       cbe_fire",
+        "evtchn        5      259      2/5   0   0      1       xdf_intr",
+    ]
+    assert uppc().rows("5::evtchns")[0].levels == (5, 5)
+
+
+def test_a_channel_that_is_not_bound_has_no_levels(uppc):
+    assert uppc().text("8::evtchns")[1] == "unassigned    8      -        -/-   -1  1      0       "
+
+
+def test_a_kernel_that_shares_no_irq_is_shown_as_others(uppc):
+    debug = uppc()
+
+    lines = uppc({debug.truth.address("xen_uppc_irq_shared_table"): bytes(16)}).text("::evtchns")
+
+    assert lines[0] == "Type          Evtchn IRQ IPL CPU Masked Pending ISR(s) "
+
+
+def test_a_kernel_that_shares_irqs_needs_the_shared_page(uppc):
+    page = uppc().guest.variable("HYPERVISOR_shared_info")
+
+    with pytest.raises(DebuggerError, match=r"^failed to read HYPERVISOR_shared_info: no mapping"):
+        uppc(gone=[page]).rows("::evtchns")

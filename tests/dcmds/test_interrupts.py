@@ -1,4 +1,4 @@
-"""Sections B.3 and B.4: ::interrupts ::softint ::idt ::gate_desc."""
+"""Sections B.3 and B.4: ::interrupts under Xen, ::softint ::idt ::gate_desc."""
 
 import pytest
 

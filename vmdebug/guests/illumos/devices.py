@@ -44,6 +44,16 @@ def find_driver(guest: "Illumos", major: int) -> str | None:
         return None
 
 
+def find_instance(guest: "Illumos", device: int) -> str | None:
+    """The driver of a device node and the node's instance, as `xnf#0`; None where they are not known."""
+    try:
+        node = guest.objects.at("struct dev_info", device)
+        name = find_driver(guest, node["devi_major"]) if device else None
+        return None if name is None else f"{name}#{node['devi_instance']}"
+    except DebuggerError:
+        return None
+
+
 def root_device(guest: "Illumos") -> int:
     """The root nexus."""
     return guest.variable("top_devinfo")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
-from vmdebug.guests.illumos.devices import find_driver
+from vmdebug.guests.illumos.devices import find_instance
 from vmdebug.guests.memory import MAX_TABLE
 from vmdebug.types.typed import Items, Typed
 
@@ -39,7 +39,7 @@ class TableUnreadable(DebuggerError):
 @dataclass(frozen=True)
 class Channel:
     """An event channel. `irq` and `level` are None for one that no irq is bound to; `masked` and `pending` are None
-    where the shared-info page is not in the image."""
+    where the shared-info page is not in the image. `levels` are the lowest and the highest of its handlers."""
 
     number: int
     type: str
@@ -50,6 +50,7 @@ class Channel:
     pending: bool | None
     handler: Vaddr | None
     driver: str | None
+    levels: tuple[int, int] | None = None
 
 
 class EventChannels:
@@ -68,6 +69,22 @@ class EventChannels:
             raise NoSuchChannel(number)
         return self._channel(number, self._irqs[number])
 
+    @cached_property
+    def shared_irqs(self) -> bool:
+        """Whether the kernel lets handlers of several levels share an irq, as with the old interrupt controllers.
+
+        A kernel that has room for that but does not use it is told by its table of apics.
+        """
+        symbol = self.guest.symbols.find("xen_uppc_irq_shared_table")
+        if symbol is None:
+            return False
+        return any(self._table(symbol.name)) or not self.guest.symbols.find("apic_irq_table")
+
+    def need_shared(self) -> None:
+        """Raises TableUnreadable where the page shared with the hypervisor is not in the image."""
+        with reading("HYPERVISOR_shared_info"):
+            self._read_shared()
+
     def _channel(self, number: int, irq: int) -> Channel:
         masked, pending = self._bits(number)
         info = self._elements("irq_info", "irq_info_t")
@@ -80,7 +97,8 @@ class EventChannels:
         vector = self._vector(irq)
         handler = self._handler(vector) if vector else self._poke(level)
         driver = self._driver(vector) if vector else None
-        return Channel(number, name, irq, level, self._cpu(number), masked, pending, handler, driver)
+        levels = self._levels(irq)
+        return Channel(number, name, irq, level, self._cpu(number), masked, pending, handler, driver, levels)
 
     @cached_property
     def _irqs(self) -> list[int]:
@@ -128,10 +146,19 @@ class EventChannels:
     def _shared(self) -> tuple[Sequence[int], Sequence[int]] | None:
         """The masks of the page shared with the hypervisor; None where the image does not have that page."""
         try:
-            shared = self.guest.objects.at("shared_info_t", self.guest.variable("HYPERVISOR_shared_info"))
-            return list(shared["evtchn_mask"]), list(shared["evtchn_pending"])
+            return self._read_shared()
         except ReadFailed:
             return None
+
+    def _read_shared(self) -> tuple[Sequence[int], Sequence[int]]:
+        shared = self.guest.objects.at("shared_info_t", self.guest.variable("HYPERVISOR_shared_info"))
+        return list(shared["evtchn_mask"]), list(shared["evtchn_pending"])
+
+    def _levels(self, irq: int) -> tuple[int, int] | None:
+        """The lowest and the highest level of an irq's handlers."""
+        heads = self._elements("autovect", "struct av_head")
+        with reading("autovect"):
+            return (heads[irq]["avh_lo_pri"], heads[irq]["avh_hi_pri"]) if irq < len(heads) else None
 
     def _vector(self, irq: int) -> Typed | None:
         """The first handler of an irq."""
@@ -155,11 +182,7 @@ class EventChannels:
     def _driver(self, vector: Typed) -> str | None:
         """The driver and the instance of a handler's device."""
         try:
-            if not vector["av_dip"]:
-                return None
-            device = self.guest.objects.at("struct dev_info", vector["av_dip"])
-            name = find_driver(self.guest, device["devi_major"])
-            return None if name is None else f"{name}#{device['devi_instance']}"
+            return find_instance(self.guest, int(vector["av_dip"]))
         except DebuggerError:
             return None
 
