@@ -10,7 +10,8 @@ processes   what identifies a process        stack_groups   threads that do the 
 tasks       groups of processes              streams     queues of streams, message blocks
 anon        anonymous memory of processes
 waiting     what threads wait for            locks       mutexes, readers-writer locks
-events      event channels        htables     translation by the kernel's own record
+events      event channels        apics       interrupts of kernels without them
+htables     translation by the kernel's own record
 hats        that record: a hat for each address space, an htable for each table
 memory      segments, physical memory, caches        pages   page structures, uses of memory
 kmem        the buffers of caches            vmem        the segments of arenas
