@@ -9,7 +9,8 @@ from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd, walker
 from vmdebug.errors import ReadFailed
 from vmdebug.guests.illumos import cpus, threads
-from vmdebug.guests.illumos.kernel import Illumos, illumos
+from vmdebug.guests.illumos.kernel import Illumos, MissingSymbol, illumos
+from vmdebug.guests.memory import CannotWalk
 from vmdebug.types.typed import Ptr, Typed
 
 HEAD = " ID ADDR             FLG NRUN BSPL PRI RNRN KRNRN SWITCH THREAD           PROC"
@@ -149,14 +150,20 @@ def cpuinfo(call: Call) -> Iterator[CpuRow]:
         ::cpuinfo -v
     """
     guest = illumos(call.guest)
-    found = cpus.each_cpu(guest) if call.address is None else iter([cpus.find_cpu(guest, call.address)])
     lbolt = cpus.find_lbolt(guest)
-    for cpu in found:
+    for cpu in _each_cpu(guest) if call.address is None else [cpus.find_cpu(guest, call.address)]:
         try:
             row = _row(guest, cpu.address, lbolt)
             yield _full(guest, row, call.warn) if "v" in call.flags else row
         except ReadFailed as err:
             call.warn(f"failed to read cpu {cpu.id} at {cpu.address:x}: {err.reason}")
+
+
+def _each_cpu(guest: Illumos) -> Iterator[cpus.Cpu]:
+    try:
+        yield from cpus.each_cpu(guest)
+    except MissingSymbol as err:
+        raise CannotWalk("cpus", err) from err
 
 
 def _row(guest: Illumos, address: int, lbolt: int | None) -> CpuRow:

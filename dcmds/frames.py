@@ -7,10 +7,17 @@ from formats.frames import PAGE_SHIFT, Gfn, Mfn, Paddr, Pfn, Vaddr
 from formats.lazy import dataclass
 from vmdebug import paging
 from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd
-from vmdebug.errors import DebuggerError, NotMapped, UsageError
-from vmdebug.guests.base import with_processes
+from vmdebug.errors import DebuggerError, NotMapped, ReadFailed, UsageError
+from vmdebug.guests.base import with_processes, with_spaces
 from vmdebug.ptes import LEVEL, Pte, describe, level_of, pte_line
 from vmdebug.targets.spaces import AddressSpace, Mapping
+
+
+class NoPhysicalMapping(ReadFailed):
+    def __init__(self, err: ReadFailed) -> None:
+        super().__init__(err.address, err.reason)
+        self.args = (f"failed to get physical mapping: {err.reason}",)
+
 
 PROCESS = Flag("p", "the process whose tables are walked", "number", "pid")
 
@@ -60,23 +67,34 @@ def entry_line(entry: Entry) -> str:
 @dcmd(
     "vtop",
     address="required",
-    flags=(Flag("v", "show the entry of every level"), PROCESS),
+    flags=(
+        Flag("v", "show the entry of every level"),
+        Flag("a", "the address space whose tables are walked, a struct as", "number", "as"),
+        PROCESS,
+    ),
     text=translation_lines,
     row=Translation,
 )
 def vtop(call: Call) -> Iterator[Translation]:
     """print physical mapping of virtual address
 
-    Walks the page tables that the current vcpu's cr3 names, or with -p those of a process.
+    Walks the page tables that the current vcpu's cr3 names, with -a those of an address space of an illumos guest, with
+    -p those of a process of a Linux guest.
 
-    Reads: the page tables; with -p, of a Linux guest, struct task_struct (tasks, pid, mm), struct mm_struct (pgd).
+    Reads: the page tables; with -a struct as (a_hat), its hat's top table; with -p struct task_struct (tasks, pid, mm),
+    struct mm_struct (pgd).
 
     Example:
         fffffffffbc4b7f0::vtop
     """
-    space = space_of(call)
+    if "a" in call.flags and "p" in call.flags:
+        raise call.usage("only one of -a and -p may be specified")
+    space = with_spaces(call.guest).space_at(call.flags["a"]) if "a" in call.flags else space_of(call)
     for vaddr in call.addresses:
-        mapping = space.translate(Vaddr(vaddr))
+        try:
+            mapping = space.translate(Vaddr(vaddr))
+        except ReadFailed as err:
+            raise NoPhysicalMapping(err) from err
         levels = each_entry(space, mapping) if "v" in call.flags else ()
         yield Translation(mapping.paddr, Vaddr(vaddr), mapping.size, tuple(levels))
 

@@ -9,7 +9,8 @@ from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.illumos.kernel import Illumos, illumos
 from vmdebug.guests.illumos.processes import PIDFLAG, PROC_FLAG, PROCESS_FLAG, Process, flag_names
-from vmdebug.guests.illumos.threads import STATES, each_process, each_thread
+from vmdebug.guests.illumos.threads import STATES, NoFirstProcess, each_process, each_thread
+from vmdebug.guests.memory import CannotWalk
 
 GUESTS = ("illumos",)
 MORE = (  # head, option, key, width
@@ -134,6 +135,8 @@ def _each_row(call: Call, guest: Illumos, addresses: Iterable[int]) -> Iterator[
                 yield _row(call, guest, Process(guest, address))
             except ReadFailed as err:
                 call.warn(f"failed to read the process at {address:x}: {err}")
+    except NoFirstProcess as err:
+        raise CannotWalk("'proc'", err) from err
     except ReadFailed as err:
         call.warn(f"the tree of processes ends here: {err}")
 

@@ -15,8 +15,9 @@ LABELS = {"panic": "panic message", "content": "dump content"}  # facts of a cra
 CONTENTS = {
     "kernel pages": "kernel pages only",
     "all pages": "all kernel and user pages",
-    "pages of the kernel and the current process": "kernel pages and pages of the current process",
 }
+OF_PROCESS = "pages of the kernel and the current process"
+NO_PROCESS = "kernel pages only\n  (curproc requested, but "
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def status_lines(rows: Iterable[StatusRow], _: Show) -> Iterator[str]:
         if row.release is not None:
             yield f"operating system: {row.release} {row.version} ({row.machine})"
         for label, text in row.extra.items():
-            yield f"{label}: {text}"
+            yield from f"{label}: {text}".splitlines()
 
 
 @dcmd("status", text=status_lines, row=StatusRow)
@@ -80,14 +81,30 @@ def status(call: Call) -> Iterator[StatusRow]:
         version=found.version,
         machine=found.machine,
         vcpus=len(target.image.vcpus),
-        extra={**dict(found.extra), **(_crash(about) if about.format == "illumos-vmcore" else {})},
+        extra={**dict(found.extra), **(_crash(call, about) if about.format == "illumos-vmcore" else {})},
     )
 
 
-def _crash(about: About) -> dict[str, str]:
+def _crash(call: Call, about: About) -> dict[str, str]:
     """The lines of a crash dump: what the kernel said when it panicked, and which pages the dump has."""
     said = {fact.name: str(fact.value) for fact in about.facts if fact.name in LABELS}
-    return {LABELS[name]: CONTENTS.get(text, text) for name, text in said.items()}
+    return {
+        LABELS[name]: _with_process(call) if text == OF_PROCESS else CONTENTS.get(text, text)
+        for name, text in said.items()
+    }
+
+
+def _with_process(call: Call) -> str:
+    """Whose pages a dump has that was to have those of the process which panicked."""
+    if call.guest.kind != "illumos":
+        return "kernel pages and pages of the current process"
+    from vmdebug.guests.illumos.kernel import illumos
+    from vmdebug.guests.illumos.panic import find_process
+
+    pid = find_process(illumos(call.guest))
+    if pid is None:
+        return f"{NO_PROCESS}the process that panicked could not be dumped)"
+    return f"kernel pages and pages from PID {pid}" if pid else f"{NO_PROCESS}a kernel thread panicked)"
 
 
 @dataclass(frozen=True)

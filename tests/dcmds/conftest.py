@@ -10,9 +10,12 @@ import fixtures
 from formats.frames import PAGE_SHIFT, Gfn, Vaddr
 from formats.opener import open_image, open_source
 from formats.source import BufferSource
+from tests.fakes import FakeTarget, language
 from vmdebug.guests import find_guest
+from vmdebug.guests.illumos.kernel import Illumos
 from vmdebug.load import load_dcmds
 from vmdebug.session import Session
+from vmdebug.symbols.table import Part, Symbol, SymbolTable
 from vmdebug.targets.target import Target
 
 
@@ -109,3 +112,50 @@ def illumos(demos):
 def word():
     """A 64-bit word as bytes."""
     return lambda value: (value & (1 << 64) - 1).to_bytes(8, "little")
+
+
+@pytest.fixture
+def without():
+    """`without(debug, name)`: the session, whose kernel has no symbol of that name."""
+
+    def hide(debug, name):
+        find = debug.guest.symbols.find
+        debug.guest.symbols.find = lambda wanted, module=None: None if wanted == name else find(wanted, module)
+        return debug
+
+    return hide
+
+
+@pytest.fixture
+def printed():
+    """`printed(memory, command)`: the lines of a command on an illumos kernel of those types and variables."""
+
+    def run(memory, command):
+        lines, complaints = said(memory, command)
+        assert not complaints
+        return lines
+
+    return run
+
+
+@pytest.fixture
+def refused():
+    """`refused(memory, command)`: what a command that prints nothing on such a kernel complains with."""
+
+    def run(memory, command):
+        lines, complaints = said(memory, command)
+        assert not lines
+        return complaints
+
+    return run
+
+
+def said(memory, command):
+    """What a command prints, and what it complains with."""
+    guest, target = Illumos.__new__(Illumos), FakeTarget(memory.memory)
+    symbols = [Symbol(each.name, each.value, each.size, "OBJT") for each in memory.variables]
+    guest.target = target
+    guest.__dict__.update(symbols=SymbolTable(Part("", symbols), []), types=memory.kernel)
+    out, err = io.StringIO(), io.StringIO()
+    Session(target, guest, out=out, err=err, registry=language()).run(command)
+    return out.getvalue().splitlines(), err.getvalue().splitlines()

@@ -1,6 +1,15 @@
+from types import SimpleNamespace
+
 import pytest
 
+from dcmds.cpus import CpuRow, PinnedThread, cpu_lines
+from formats.frames import Vaddr
+from tests.fakes import FakeTarget
+from tests.typed_memory import BASE, TypedMemory
+from vmdebug.dcmd import Hex
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.cpus import find_lbolt
+from vmdebug.types.typed import Objects
 
 CPU = 0xFFFF_FFFF_FBC4_B7F0
 THREAD = 0xFFFF_FF00_010B_FC80
@@ -164,3 +173,91 @@ def test_names_each_flag_of_a_cpu(illumos, flag):
     assert lines[1].split()[2] == f"{1 << bit:x}"
     assert lines[3].startswith(f"{name:>19} <--+")
     assert lines[4] == f"{'':28}|           9 {THREAD:x}"
+
+
+def drawn(**lists):
+    """The lines below a cpu's own."""
+    row = CpuRow(Vaddr(CPU), 0, Hex(3), 1, 0, 0, False, False, None, Vaddr(0), "-", ["RUNNING", "READY"], **lists)
+    return list(cpu_lines([row], None))[2:]
+
+
+HIGH, LOW, UNDER = PinnedThread(0x10, 12, None), PinnedThread(0x20, 9, None), PinnedThread(0x30, None, "sched")
+FIRST, SECOND = PinnedThread(0x40, 169, "sched"), PinnedThread(0x50, 60, "bash")
+
+
+@pytest.mark.parametrize(
+    ("interrupts", "queue", "lines"),
+    [
+        (
+            [HIGH, LOW, UNDER],
+            [],
+            [
+                "                       |         |",
+                "            RUNNING <--+         +--> PIL THREAD",
+                "              READY                    12 0000000000000010",
+                "                                        9 0000000000000020",
+                "                                        - 0000000000000030 sched",
+                "",
+            ],
+        ),
+        (
+            [],
+            [FIRST, SECOND],
+            [
+                "                       |    |",
+                "            RUNNING <--+    +-->  PRI THREAD           PROC",
+                "              READY               169 0000000000000040 sched",
+                "                                   60 0000000000000050 bash",
+                "",
+            ],
+        ),
+        (
+            [LOW],
+            [SECOND],
+            [
+                "                       |    |    |",
+                "            RUNNING <--+    |    +--> PIL THREAD",
+                "              READY         |           9 0000000000000020",
+                "                            |",
+                "                            +-->  PRI THREAD           PROC",
+                "                                   60 0000000000000050 bash",
+                "",
+            ],
+        ),
+    ],
+)
+def test_draws_what_there_is_beside_the_flags(interrupts, queue, lines):
+    assert drawn(interrupts=interrupts, queue=queue) == lines
+
+
+def test_lists_interrupt_threads_from_the_highest_level_down(illumos, member, word):
+    objects = illumos().guest.objects
+    thread = 0xFFFF_FF00_0159_3C80
+    changes = {
+        member("kthread_t", "t_flag", thread): (1).to_bytes(2, "little"),
+        member("kthread_t", "t_pil", thread): b"\x0c",
+        member("kthread_t", "t_bound_cpu", thread): word(CPU),
+    }
+
+    (row,) = illumos(changes).rows("::cpuinfo -v")
+
+    assert [(each.thread, each.priority) for each in row.interrupts] == [(thread, 12), (THREAD, 9), (PINNED, None)]
+    assert objects.at("kthread_t", THREAD).t_intr == PINNED
+
+
+def test_later_kernels_count_ticks_from_the_time_of_the_last_one():
+    memory = TypedMemory("typedef struct lbolt_info { long lbi_debug_time; } lbolt_info_t;")
+    variables = {"hres_last_tick": 500 * 10_000_000, "nsec_per_tick": 10_000_000, "lb_info": BASE, "lbolt": 77}
+    memory.object("lbolt_info_t", BASE, {"lbi_debug_time": 20})
+    guest = SimpleNamespace(find_variable=lambda name, signed=False: variables.get(name),
+                            objects=Objects(memory.kernel, FakeTarget(memory.memory).read))  # fmt: skip
+
+    assert find_lbolt(guest) == 77
+    assert (variables.pop("lbolt"), find_lbolt(guest)) == (77, 480)
+    assert (variables.pop("lb_info"), find_lbolt(guest)) == (BASE, None)
+
+
+def test_says_that_the_cpus_cannot_be_walked(illumos, without):
+    assert without(illumos(), "cpu_list").errors("::cpuinfo") == [
+        "vmdebug: can't walk cpus: failed to read 'cpu_list': unknown symbol name"
+    ]

@@ -2,6 +2,7 @@ import pytest
 
 from vmdebug.errors import DebuggerError
 
+GLD = "gld_mac_info_t"  # which the demo does not have
 HEAD = "Type          Evtchn IRQ IPL CPU ISR(s) "
 
 
@@ -85,7 +86,9 @@ def test_names_the_type_of_a_channel(illumos, tables, kind, name):
     assert row.type == name
 
 
-@pytest.mark.parametrize(("virq", "name"), [(0, "virq:timer"), (2, "virq:console"), (3, "virq:dom exc"), (5, "virq:?")])
+@pytest.mark.parametrize(
+    ("virq", "name"), [(0, "virq:timer"), (2, "virq:console"), (3, "virq:dom exc"), (5, "virq:?"), (6, "virq:debugger")]
+)
 def test_names_a_virq_by_the_entry_that_has_its_irq(illumos, tables, virq, name):
     irq = (300).to_bytes(2, "little")
     changes = {
@@ -185,3 +188,35 @@ def test_a_kernel_that_shares_irqs_needs_the_shared_page(uppc):
 
     with pytest.raises(DebuggerError, match=r"^failed to read HYPERVISOR_shared_info: no mapping"):
         uppc(gone=[page]).rows("::evtchns")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("irq_info", "failed to read irq_info: unknown symbol name"),
+        ("ipi_info", "failed to read ipi_info: unknown symbol name"),
+        ("virq_info", "failed to read virq_info: unknown symbol name"),
+        ("autovect", "failed to read autovect: unknown symbol name"),
+        ("evtchn_to_irq", "failed to read evtchn_to_irq: unknown symbol name"),
+        ("evtchn_cpus", "failed to lookup evtchn_cpus: unknown symbol name"),
+        ("HYPERVISOR_shared_info", "failed to read HYPERVISOR_shared_info: unknown symbol name"),
+    ],
+)
+def test_names_the_table_that_the_kernel_does_not_have(illumos, tables, without, name, told):
+    debug = without(illumos({tables("irq_info", 258, "ii_u2"): b"\0"}), name)
+
+    with pytest.raises(DebuggerError, match=f"^{told}$"):
+        debug.rows("4::evtchns")
+
+
+def test_behind_the_common_handler_of_network_cards_stands_the_drivers_own(illumos, tables, word):
+    debug = illumos()
+    vector = int(debug.guest.objects.at("struct av_head", tables("autovect", 261)).avh_link)
+    common, own = debug.truth.address("xnf_intr"), debug.truth.address("xenbus_intr")
+    argument = vector + debug.guest.objects.offsetof("struct autovec", "av_intarg1")
+    debug = illumos({argument: word(vector)})
+    at = debug.guest.objects.at
+    debug.guest.objects.at = lambda kind, address: {"gldm_intr": own} if kind == GLD else at(kind, address)
+    debug.session.run(f"{common:x}::nmadd gld_intr")
+
+    assert [row.isr for row in debug.rows("::evtchns") if row.irq in (260, 261)] == ["xenconsintr", "xenbus_intr"]

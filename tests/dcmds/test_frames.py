@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fakes import Debug, FakeGuest, FakeTarget
 from vmdebug.errors import DebuggerError
 
 CPUS = 0xFFFF_FFFF_FBC4_B7F0
@@ -26,7 +27,27 @@ def test_physical_addresses_are_in_the_current_radix(illumos, frame):
 def test_says_that_nothing_is_mapped(illumos):
     (line,) = illumos().errors("1234::vtop")
 
-    assert "1234: no mapping for address" in line
+    assert line.startswith("vmdebug: failed to get physical mapping: no mapping for address (level 4 entry at ")
+
+
+@pytest.mark.parametrize("recipe", ["demo", "demo-hvm"])
+def test_looks_into_an_address_space(illumos, recipe):
+    debug = illumos(recipe=recipe)
+    pages = debug.truth["user_memory"][:8]
+
+    assert [debug.rows(f"{page['vaddr']}::vtop -a {page['as']}")[0].paddr for page in pages] == [
+        page["pfn"] << 12 for page in pages
+    ]
+    assert debug.rows(f"cpus::vtop -a {debug.truth.address('kas'):x}") == debug.rows("cpus::vtop")
+    assert debug.errors(f"{pages[0]['vaddr']}::vtop")[0].startswith("vmdebug: failed to get physical mapping: ")
+
+
+def test_says_why_an_address_space_cannot_be_looked_into(illumos):
+    assert illumos().errors("cpus::vtop -a 10")[0].startswith("vmdebug: 20: no mapping for address")
+    assert "only one of -a and -p may be specified" in illumos().errors("cpus::vtop -a 10 -p 1")[0]
+    assert Debug(FakeTarget(), FakeGuest()).refused("1000::vtop -a 10") == (
+        "vmdebug: address spaces are not known by their structures in a guest of kind fake\n"
+    )
 
 
 def test_converts_frame_numbers_both_ways(illumos, frame):

@@ -1,55 +1,14 @@
 """What kernels after 2007 call or keep otherwise: the same commands read it by their own types."""
 
-import io
-
 import pytest
 
-from tests.fakes import FakeTarget, language
 from tests.typed_memory import BASE, TypedMemory
-from vmdebug.guests.illumos.kernel import Illumos
-from vmdebug.session import Session
-from vmdebug.symbols.table import Part, Symbol, SymbolTable
 
 LISTS = """
 typedef unsigned long size_t; typedef unsigned int uint_t; typedef unsigned long uint64_t;
 typedef struct list_node { struct list_node *list_next; struct list_node *list_prev; } list_node_t;
 typedef struct list { size_t list_size; size_t list_offset; struct list_node list_head; } list_t;
 """
-
-
-@pytest.fixture
-def printed():
-    """`printed(memory, command)`: the lines of a command on a kernel of those types and variables."""
-
-    def run(memory, command):
-        lines, complaints = said(memory, command)
-        assert not complaints
-        return lines
-
-    return run
-
-
-@pytest.fixture
-def refused():
-    """`refused(memory, command)`: what a command that prints nothing complains with."""
-
-    def run(memory, command):
-        lines, complaints = said(memory, command)
-        assert not lines
-        return complaints
-
-    return run
-
-
-def said(memory, command):
-    """What a command prints, and what it complains with."""
-    guest, target = Illumos.__new__(Illumos), FakeTarget(memory.memory)
-    symbols = [Symbol(each.name, each.value, each.size, "OBJT") for each in memory.variables]
-    guest.target = target
-    guest.__dict__.update(symbols=SymbolTable(Part("", symbols), []), types=memory.kernel)
-    out, err = io.StringIO(), io.StringIO()
-    Session(target, guest, out=out, err=err, registry=language()).run(command)
-    return out.getvalue().splitlines(), err.getvalue().splitlines()
 
 
 def test_members_of_memlists_begin_with_ml(printed):

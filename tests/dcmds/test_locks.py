@@ -27,7 +27,7 @@ def test_prints_a_mutex(illumos, word, value, row):
 def test_refuses_what_is_no_mutex(illumos, word):
     debug = illumos({MUTEX: word(THREAD | 6)})
 
-    with pytest.raises(DebuggerError, match="invalid adaptive mutex"):
+    with pytest.raises(DebuggerError, match=rf"^{MUTEX:#x}: invalid adaptive mutex \(-f to dump anyway\)$"):
         debug.rows(f"{MUTEX:x}::mutex")
     assert debug.text(f"{MUTEX:x}::mutex -f")[1] == f"{MUTEX:x} adapt {THREAD:x}      -      -      no"
 

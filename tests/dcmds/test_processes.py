@@ -265,3 +265,17 @@ def test_finds_the_process_of_an_address_space(illumos):
 def test_says_that_no_process_uses_an_address_space(illumos, space):
     with pytest.raises(DebuggerError, match=f"no process uses the address space at {space}"):
         illumos().rows(f"{space}::as2proc")
+
+
+@pytest.mark.parametrize("command", ["::ps", "::pgrep init"])
+def test_says_that_the_processes_cannot_be_walked(illumos, without, command):
+    cause = "failed to read 'practive': unknown symbol name (there is no p0)"
+
+    assert without(illumos(), "p0").errors(command) == [f"vmdebug: can't walk 'proc': {cause}"]
+    assert without(illumos(), "p0").errors("::walk proc") == [f"vmdebug: {cause}"]
+
+
+def test_says_that_the_threads_cannot_be_walked(illumos, without):
+    assert without(illumos(), "allthreads").errors("::walk thread") == [
+        "vmdebug: failed to read 'allthreads': unknown symbol name"
+    ]

@@ -1,7 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 
+from tests.fakes import Debug, FakeGuest, FakeTarget, symbol
+from tests.typed_memory import TypedMemory
 from vmdebug.errors import DebuggerError
-from vmdebug.unwind.frames import INVALID, NO_MAPPING
+from vmdebug.guests.illumos.stacks import find_arguments
+from vmdebug.types.model import Argument, Function, known
+from vmdebug.unwind.frames import INVALID, NO_MAPPING, Frame
 
 CPU = 0xFFFF_FFFF_FBC4_B7F0
 
@@ -187,3 +193,43 @@ class TestPanic:
 
         assert {row.name: row.value for row in debug.rows("::regs")} == debug.guest.registers
         assert debug.rows("::cpuregs")[0].value == debug.target.vcpu(0).registers[debug.rows("::cpuregs")[0].name]
+
+
+def test_shows_six_arguments_unless_told_otherwise():
+    guest = FakeGuest([symbol("many", 0x1000, 64, "FUNC")], registers={"rip": 0x1004})
+    guest.frames = lambda registers, arguments: [Frame(0x1004, 0x2000, range(1, 10) if arguments else ())]
+    debug = Debug(FakeTarget(), guest)
+
+    assert debug.printed("$c") == "many+4(1, 2, 3, 4, 5, 6)\n"
+    assert debug.printed("$c 8") == "many+4(1, 2, 3, 4, 5, 6, 7, 8)\n"
+    assert debug.printed("$C") == "0000000000002000 many+4(1, 2, 3, 4, 5, 6, 7, 8, 9)\n"
+    assert debug.refused("$c 1 2").splitlines()[0] == "Usage: [address]$c [cnt]"
+
+
+TYPES = "struct small { long a, b; }; struct large { long a, b, c; };"
+SAVED = bytes.fromhex("55 4889e5 48897df8 488975f0 90")
+SHIFTED = bytes.fromhex("55 4889e5 488975f8 488955f0 90")
+
+
+@pytest.mark.parametrize(
+    ("returns", "arguments", "code", "found"),
+    [
+        ("long", ["long", "long"], SAVED, [0xA1, 0xA2]),
+        ("long", ["struct small", "long"], SAVED, []),  # passed in pieces
+        ("long", ["struct large", "long"], SAVED, [0xA1, 0xA2]),
+        ("long", ["long"] * 5 + ["struct small"], SAVED, []),  # only two of six were saved
+        ("struct large", ["long", "long"], SHIFTED, [0xA1, 0xA2]),  # rdi holds the place of what is returned
+        ("struct large", ["long", "long"], SAVED, []),
+        ("struct small", ["long", "long"], SAVED, [0xA1, 0xA2]),
+    ],
+)
+def test_arguments_are_those_that_the_prototype_puts_into_registers(returns, arguments, code, found):
+    memory = TypedMemory(TYPES)
+    memory.put(0x1000, code)
+    memory.put(0x1FE0, b"".join(value.to_bytes(8, "little") for value in (0, 0, 0xA2, 0xA1, 0, 0)))
+    find, guest = memory.kernel.find, FakeGuest([symbol("many", 0x1000, 64, "FUNC")])
+    prototype = Function(known(find(returns)), [Argument(known(find(each))) for each in arguments])
+    guest.types = SimpleNamespace(function=lambda symbol: prototype)
+    guest.target = FakeTarget(memory.memory)
+
+    assert list(find_arguments(guest, Frame(0x1000 + len(code), 0x2000))) == found

@@ -1,8 +1,12 @@
 """Section D.6: ::stacks."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.stack_groups import Group, Stack, _order
+from vmdebug.symbols.table import Part, Symbol, SymbolTable
 
 HEAD = "THREAD           STATE    SOBJ                COUNT"
 ARP, TASKQ = 0xFFFF_FF00_0112_BC80, 0xFFFF_FF00_0114_FC80
@@ -197,3 +201,36 @@ def test_tells_how_the_gathering_goes_on(illumos):
         "vmdebug: stacks: done",
     ]
     assert debug.text("::stacks -v -m arp") == debug.text("::stacks -m arp")
+
+
+def test_what_is_too_deep_is_cut(illumos, monkeypatch):
+    monkeypatch.setattr("vmdebug.guests.illumos.stack_groups.MAX_DEPTH", 2)
+
+    assert illumos().text(f"{ARP:x}::stacks")[2:] == [*indented([*ARP_STACK[:2], "... truncated ..."]), ""]
+
+
+def stack(state="SLEEP", pcs=(), failure=""):
+    return Stack(state, "CV", pcs, failure)
+
+
+ORDER = [  # threads, stack
+    (3, stack("SLEEP", (0x10,))),
+    (2, stack("FREE", (), "<no consistent stack found>")),
+    (2, stack("RUN", (0x20,))),
+    (2, stack("SLEEP", (0x30,))),  # "a" comes before "b"
+    (2, stack("SLEEP", (0x30, 0x10))),
+    (2, stack("SLEEP", (0x10,))),
+    (2, stack("SLEEP", (0x11,))),
+    (2, stack("SLEEP", (), "<thread not in memory>")),
+    (2, stack("SLEEP", (), "<thread structure stack info corrupt>")),
+    (9, stack("PANIC", (0x10,))),
+]
+
+
+def test_groups_are_in_the_order_of_their_size_state_failure_and_names():
+    names = SymbolTable(Part("", [Symbol("b", 0x10, 0x10), Symbol("c", 0x20, 0x10), Symbol("a", 0x30, 0x10)]))
+    groups = [Group(each, list(range(count))) for count, each in reversed(ORDER)]
+
+    found = sorted(groups, key=lambda group: _order(SimpleNamespace(symbols=names), group))
+
+    assert [(len(group.threads), group.stack) for group in found] == ORDER

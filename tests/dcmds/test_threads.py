@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.typed_memory import BASE, TypedMemory
 from vmdebug.errors import DebuggerError
 
 CONSOLE = 0xFFFF_FF00_0159_3C80
@@ -283,3 +284,54 @@ def test_walks_the_context_operations_of_a_thread(illumos, word):
     assert debug.rows(f"{threads[1]:x}::walk ctxop") == []
     ring = illumos({found[1] + follow: word(found[0])})
     assert [row.address for row in ring.rows(f"{threads[0]:x}::walk ctxop")] == found
+
+
+def test_marks_the_stack_of_a_free_thread(illumos, sleeper, member):
+    thread = int(sleeper["address"], 16)
+    sp = sleeper["stack_pointer"].removeprefix("0x")
+
+    lines = illumos({member("t_state", thread): bytes(4)}).text(f"{thread:x}::findstack")
+
+    assert lines[0] == f"stack pointer for thread {thread:x} (TS_FREE): {sp}"
+
+
+def test_a_stack_in_full_has_the_arguments_behind_the_frame_pointers(illumos):
+    (row,) = illumos().rows("ffffff00010f5c80::findstack -v")
+
+    assert illumos().text("ffffff00010f5c80::findstack -v")[2:] == [
+        f"  {frame.fp:016x} {text}"
+        for frame, text in zip(
+            row.frames,
+            ("swtch+0x17f()", "cv_wait+0x61(fffffffec200e3f8, fffffffec200e400)", "sched+0x5b()", "thread_start+8()"),
+            strict=True,
+        )
+    ]
+
+
+THREAD_TYPES = """
+struct user { char u_comm[17]; char u_psargs[80]; };
+typedef struct proc { struct user p_user; } proc_t;
+typedef struct kthread {
+    struct kthread *t_next; unsigned t_state; void *t_lwp; proc_t *t_procp; int t_tid; void *t_taskq; void *t_startpc;
+    char *t_name;
+} kthread_t;
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "told"),
+    [
+        ({"t_tid": 3}, "worker", "bash/3 [worker]"),
+        ({"t_tid": 3}, "", "bash/3"),
+        ({}, "kworker", "kworker"),
+        ({"t_startpc": 0x1000}, "", "0x1000()"),
+    ],
+)
+def test_a_thread_goes_by_the_name_that_it_was_given(printed, values, name, told):
+    memory = TypedMemory(THREAD_TYPES)
+    named, thread, process = BASE, BASE + 0x1000, BASE + 0x2000
+    memory.put(named, name.encode() + bytes(512))
+    memory.object("proc_t", process, {"p_user.u_comm": b"bash"})
+    memory.object("kthread_t", thread, {"t_state": 1, "t_procp": process, "t_name": named if name else 0, **values})
+
+    assert printed(memory, f"{thread:x}::threadlist")[1] == f"{thread:016x} {process:16x} {0:16x} {told}"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes import Debug, FakeGuest, FakeTarget
 from tests.typed_memory import TypedMemory
+from vmdebug.guests.illumos.modules import MODULE
 from vmdebug.types.source import EmptyTypes
 
 C = """
@@ -281,3 +282,17 @@ def test_a_width_in_the_name_of_a_bit_field_s_type_is_not_repeated():
         "    unsigned int a:3;                            /*    0:0 3 bits */"
     )
     assert debug.printed("1000::print -t struct b").splitlines()[1] == "    unsigned int:3 a :3 = 0x5"
+
+
+def test_a_module_without_types_is_told_from_a_type_that_it_lacks(illumos, word):
+    debug = illumos()
+    arp = debug.guest.module("arp")
+    bare = illumos({arp.mp + MODULE["ctfsize"]: word(0)})
+
+    assert bare.errors("::sizeof arp`proc_t") == [
+        "vmdebug: failed to look up type arp`proc_t: no symbolic debug information available for module"
+    ]
+    assert debug.rows("::sizeof arp`proc_t")[0].size == bare.rows("::sizeof proc_t")[0].size
+    assert debug.errors("::sizeof nosuch`proc_t") == [
+        "vmdebug: failed to look up type proc_t: module nosuch is not loaded"
+    ]

@@ -131,7 +131,7 @@ def test_a_walks_variable_goes_in_step_through_a_stream(debug):
         ("::walk nosuch", "failed to perform walk: unknown walk name"),
         ("1::walk free", "failed to perform walk: walker does not accept starting address"),
         ("::walk needy", "failed to perform walk: walker requires starting address"),
-        ("::walk numbers rip", "cannot modify read-only variable 'rip'"),
+        ("::walk numbers rip", "variable rip is read-only"),
     ],
 )
 def test_refuses_walks(debug, text, told):

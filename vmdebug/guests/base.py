@@ -104,6 +104,27 @@ class WithLandmarks(Protocol):
         ...
 
 
+@runtime_checkable
+class WithSpaces(Protocol):
+    """A guest whose address spaces are known by its own structures of them."""
+
+    def space_at(self, address: int) -> AddressSpace:
+        """The address space whose structure lies at an address; DebuggerError if none does."""
+        ...
+
+
+class NoSpaces(DebuggerError):
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"address spaces are not known by their structures in a guest of kind {kind}")
+
+
+def with_spaces(guest: Guest) -> WithSpaces:
+    """The guest as one that knows its address spaces by their structures; NoSpaces if it does not."""
+    if not isinstance(guest, WithSpaces):
+        raise NoSpaces(guest.kind)
+    return guest
+
+
 class NoProcesses(DebuggerError):
     def __init__(self, kind: str) -> None:
         super().__init__(f"the page tables of processes are not known in a guest of kind {kind}")

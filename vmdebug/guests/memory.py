@@ -19,6 +19,13 @@ class TableTooLarge(DebuggerError):
         super().__init__(f"{what}: {size:#x} bytes are more than any kernel's ({MAX_TABLE:#x})")
 
 
+class CannotWalk(DebuggerError):
+    """A list whose first element is not known; `what` is the list."""
+
+    def __init__(self, what: str, err: DebuggerError) -> None:
+        super().__init__(f"can't walk {what}: {err}")
+
+
 class BrokenList(ReadFailed):
     """A linked list that has no end; the address is the node at which that shows."""
 

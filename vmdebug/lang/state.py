@@ -15,7 +15,7 @@ from vmdebug.lang.numbers import MASK, read_number
 from vmdebug.lang.settings import Settings
 from vmdebug.lang.show import SessionShow
 from vmdebug.lang.tree import Expression
-from vmdebug.lang.variables import Variables
+from vmdebug.lang.variables import CannotBind, ReadOnly, Variables
 from vmdebug.symbols.table import SymbolTable
 from vmdebug.targets.process import ProcessTarget
 from vmdebug.targets.target import Target
@@ -119,7 +119,10 @@ class State:
         self.dot, self.increment = dot & MASK, increment & MASK
 
     def bind(self, name: str, value: int) -> None:
-        self.variables.write(name, value)
+        try:
+            self.variables.write(name, value)
+        except ReadOnly as err:
+            raise CannotBind(name) from err
 
     def remember(self, value: int) -> None:
         self.variables.define("0", value)

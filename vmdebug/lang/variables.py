@@ -34,6 +34,11 @@ class ReadOnly(DebuggerError):
         super().__init__(f"cannot modify read-only variable '{name}'")
 
 
+class CannotBind(DebuggerError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"variable {name} is read-only")
+
+
 class PersistentVariable(DebuggerError):
     def __init__(self, name: str) -> None:
         super().__init__(f"cannot remove persistent variable '{name}'")

@@ -11,7 +11,7 @@ from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.types.ctf_container import Container
 from vmdebug.types.ctf_symbols import RawSymbol
-from vmdebug.types.errors import CtfError, CtfParentMissing, UnknownType
+from vmdebug.types.errors import CtfError, CtfParentMissing, NoTypesOfModule, UnknownType
 from vmdebug.types.model import Forward, Function, Type
 from vmdebug.types.source import KernelSymbol, TypeSource
 
@@ -83,6 +83,8 @@ class CtfTypes(TypeSource):
         """A name of one module, or of those that it builds on."""
         if module not in self._modules:
             raise UnknownType(name, f"module {module} is not loaded")
+        if self._open(module) is None:
+            raise NoTypesOfModule(f"{tag} {module}`{name}".lstrip())
         container: Container | None = self.container(module)
         for _ in range(MAX_PARENTS):
             if container is None:

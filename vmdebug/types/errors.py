@@ -2,6 +2,7 @@
 
 DebuggerError
     UnknownType        no such name
+        NoTypesOfModule
     UnknownMember      no such member (also an AttributeError, so that hasattr() works on typed objects)
     TypeLoop           typedefs, arrays or structures that contain themselves
     TypeTooLarge       an array larger than any memory
@@ -24,6 +25,11 @@ class UnknownType(DebuggerError):
         self.name = name
         self.reason = f"{reason} ({because})" if because else reason
         super().__init__(f"failed to look up type {name}: {self.reason}")
+
+
+class NoTypesOfModule(UnknownType):
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "no symbolic debug information available for module")
 
 
 class UnknownMember(DebuggerError, AttributeError):

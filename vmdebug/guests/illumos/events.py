@@ -14,6 +14,7 @@ from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.illumos.devices import find_instance
 from vmdebug.guests.memory import MAX_TABLE
+from vmdebug.symbols.table import Symbol
 from vmdebug.types.typed import Items, Typed
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ TYPES = {0: "unset", 1: "pirq", 3: "ipi", 4: "evtchn", 5: "device"}
 VIRQ, POKE_LEVEL = 2, 11
 VIRQS = {0: "virq:timer", 1: "virq:debug", 2: "virq:console", 3: "virq:dom exc", 6: "virq:debugger", 16: "virq:mca"}
 NO_IRQ = -1
+BOUND_CPUS = "evtchn_cpus"
+SHARED_INFO = "HYPERVISOR_shared_info"
 WORD_BITS = 64
 
 
@@ -34,6 +37,12 @@ class NoSuchChannel(DebuggerError):
 class TableUnreadable(DebuggerError):
     def __init__(self, name: str, err: ReadFailed) -> None:
         super().__init__(f"failed to read {name}: {err.reason}")
+
+
+class TableMissing(DebuggerError):
+    def __init__(self, name: str) -> None:
+        verb = "lookup" if name == BOUND_CPUS else "read"
+        super().__init__(f"failed to {verb} {name}: unknown symbol name")
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class EventChannels:
 
     def need_shared(self) -> None:
         """Raises TableUnreadable where the page shared with the hypervisor is not in the image."""
-        with reading("HYPERVISOR_shared_info"):
+        with reading(SHARED_INFO):
             self._read_shared()
 
     def _channel(self, number: int, irq: int) -> Channel:
@@ -113,13 +122,19 @@ class EventChannels:
 
     def _elements(self, name: str, kind: str) -> Items:
         """A table of structures, as long as its symbol says."""
-        symbol, objects = self.guest.symbol(name), self.guest.objects
+        symbol, objects = self._symbol(name), self.guest.objects
         return objects.array(kind, symbol.value, min(symbol.size, MAX_TABLE) // max(objects.sizeof(kind), 1))
 
     def _table(self, name: str) -> bytes:
-        symbol = self.guest.symbol(name)
+        symbol = self._symbol(name)
         with reading(name):
             return self.guest.target.read(symbol.value, min(symbol.size, MAX_TABLE))
+
+    def _symbol(self, name: str) -> Symbol:
+        found = self.guest.symbols.find(name)
+        if found is None:
+            raise TableMissing(name)
+        return found
 
     def _cpu(self, number: int) -> int | None:
         """The lowest cpu that a channel is bound to, -1 for none; channel 0 belongs to no cpu."""
@@ -132,7 +147,7 @@ class EventChannels:
     @cached_property
     def _bound_cpus(self) -> bytes:
         """A set of cpus for each channel."""
-        return self._table("evtchn_cpus")
+        return self._table(BOUND_CPUS)
 
     def _bits(self, number: int) -> tuple[bool | None, bool | None]:
         """Whether a channel is masked, and whether it is pending."""
@@ -151,7 +166,8 @@ class EventChannels:
             return None
 
     def _read_shared(self) -> tuple[Sequence[int], Sequence[int]]:
-        shared = self.guest.objects.at("shared_info_t", self.guest.variable("HYPERVISOR_shared_info"))
+        self._symbol(SHARED_INFO)
+        shared = self.guest.objects.at("shared_info_t", self.guest.variable(SHARED_INFO))
         return list(shared["evtchn_mask"]), list(shared["evtchn_pending"])
 
     def _levels(self, irq: int) -> tuple[int, int] | None:

@@ -167,6 +167,11 @@ class Illumos:
 
         return read_landmarks(self)
 
+    def space_at(self, address: int) -> "AddressSpace":
+        from vmdebug.guests.illumos.spaces import space_at
+
+        return space_at(self, address)
+
     @property
     def registers(self) -> Mapping[str, int]:
         from vmdebug.guests.illumos.panic import find_registers
@@ -219,11 +224,13 @@ class Illumos:
             return None
 
     def cautions(self) -> Sequence[str]:
-        names = self.identity
-        if not names:
-            return self.warnings
-        system = f"{names['sysname']} {names['release']} {names['version']}"
-        return [*self.warnings, f"dump is from {system}; dcmds and macros may not match kernel implementation"]
+        names, said = self.identity, [*self.warnings]
+        if not self.target.registers and not self.registers:
+            said.append("failed to read panicbuf and panic_reg -- current register set will be unavailable")
+        if names:
+            system = f"{names['sysname']} {names['release']} {names['version']}"
+            said.append(f"dump is from {system}; dcmds and macros may not match kernel implementation")
+        return said
 
     def banner(self) -> Sequence[str]:
         loading = "".join(f" {name}" for name in self.modules if has_debugger_module(name))

@@ -54,6 +54,15 @@ def find_panic(guest: "Illumos") -> Panic:
     return Panic(cpu, guest.variable("panic_thread"), record)
 
 
+def find_process(guest: "Illumos") -> int | None:
+    """The number of the process whose thread panicked, 0 for a thread of the kernel; None where it cannot be read."""
+    try:
+        thread = guest.objects.at("kthread_t", guest.variable("panic_thread"))
+        return int(thread["t_procp"]["p_pidp"]["pid_id"])
+    except DebuggerError:
+        return None
+
+
 def find_registers(guest: "Illumos") -> Mapping[str, int] | None:
     """The registers of the panic; None if the kernel recorded none."""
     record = read_record(guest)

@@ -22,6 +22,11 @@ LOADED = 0x0001  # TS_LOAD
 PANIC_STACK = 8192  # PANICSTKSIZE
 
 
+class NoFirstProcess(DebuggerError):
+    def __init__(self) -> None:
+        super().__init__("failed to read 'practive': unknown symbol name (there is no p0)")
+
+
 def each_thread(guest: "Illumos", process: int | None = None) -> Iterator[int]:
     """Every kthread_t; only a process' own if one is given."""
     if process is None:
@@ -53,7 +58,7 @@ def each_process(guest: "Illumos", first: int | None = None) -> Iterator[int]:
     Where a process cannot be read, its error comes after all that could be found.
     """
     child, sibling = guest.follow("proc_t", "p_child"), guest.follow("proc_t", "p_sibling")
-    root = guest.symbol("p0").value if first is None else first
+    root = _first_process(guest) if first is None else first
     pending, failed = [root], None
     seen: set[int] = set()
     while pending and len(seen) < MAX_PROCESSES:
@@ -69,6 +74,13 @@ def each_process(guest: "Illumos", first: int | None = None) -> Iterator[int]:
                 failed = err
     if failed:
         raise failed
+
+
+def _first_process(guest: "Illumos") -> int:
+    found = guest.symbols.find("p0")
+    if found is None:
+        raise NoFirstProcess
+    return found.value
 
 
 def find_command(thread: Typed | Ptr) -> str:

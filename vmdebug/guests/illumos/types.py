@@ -25,8 +25,9 @@ def find_types(guest: "Illumos") -> TypeSource:
         return EmptyTypes("the kernel keeps no type data: it has no symbol ctf_arena")
     pairs = zip(guest.found, guest.parts, strict=True)
     ordered = sorted(pairs, key=lambda pair: pair[0].name != PARENT)
-    sources = [_source(guest.target.read, module, part) for module, part in ordered if module.types.size]
-    return CtfTypes(sources) if sources else EmptyTypes("no module of the kernel has type data")
+    if not any(module.types.size for module in guest.found):
+        return EmptyTypes("no module of the kernel has type data")
+    return CtfTypes([_source(guest.target.read, module, part) for module, part in ordered])
 
 
 def _source(read: Read, module: Module, part: ElfPart) -> CtfModule:
@@ -39,7 +40,9 @@ def _source(read: Read, module: Module, part: ElfPart) -> CtfModule:
 
 
 def _read(read: Read, module: Module) -> bytes:
-    """A module's CTF as it lies in memory."""
+    """A module's CTF as it lies in memory, nothing where it has none."""
+    if not module.types.size:
+        return b""
     if module.types.size > MAX_TABLE:
         raise CtfError(module.name, f"its size is said to be {module.types.size:#x} bytes")
     try:
