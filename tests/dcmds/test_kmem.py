@@ -2,13 +2,12 @@
 
 import pytest
 
-from tests.dcmds.test_later_kernels import LISTS, printed
+from tests.dcmds.test_later_kernels import LISTS
 from tests.typed_memory import BASE, TypedMemory
 
 SLABS = 0xFFFF_FFFE_C800_0000
 BIG = [SLABS + 0x3000 + 0x1000 * number for number in range(16)]  # the buffers of kmem_alloc_4096
 SMALL = [SLABS + 0x1000 + 0x1000 * slab + 8 * number for slab in range(2) for number in range(505)]
-__all__ = ["printed"]  # a fixture
 
 
 @pytest.fixture
