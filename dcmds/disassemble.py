@@ -10,7 +10,8 @@ from vmdebug.dcmd import Call, Flag, Show, dcmd
 from vmdebug.disasm import LONGEST, UNKNOWN, Instruction, each_instruction
 from vmdebug.errors import Abort, DebuggerError, ReadFailed, UnknownSymbol
 from vmdebug.lang.numbers import MASK
-from vmdebug.render import Trusted
+from vmdebug.lang.paint import BOLD, painted, painted_instruction
+from vmdebug.render import Trusted, safe
 from vmdebug.session import Session
 
 BUILT_IN = True
@@ -18,7 +19,6 @@ WINDOW = 10
 MAX_FUNCTION = 1 << 20
 MAX_BACK = 1 << 16  # how far before an address its function may begin
 LABEL, TAB, POINTER = 32, 8, 16
-BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class UnreadableCode(Abort):
@@ -61,8 +61,14 @@ def listing_lines(raw: bool, both: bool, rows: Iterable[Listed], show: Show) -> 
             where = f"{row.symbol or plain}:".ljust(LABEL)
             where = f"{plain:<{POINTER}}  {where}" if both else where
         where += " " * (-len(where) % TAB)
-        line = (where + row.text).expandtabs(TAB)
-        yield Trusted(f"{BOLD}{line}{PLAIN}") if row.current and show.terminal else line
+        line = safe((where + row.text).expandtabs(TAB))
+        yield _painted(line, len(where), row.current) if show.colour else line
+
+
+def _painted(line: str, place: int, current: bool) -> Trusted:
+    """A line in colours: the instruction's, and bold before it where a window is around it."""
+    where = painted(line[:place], BOLD) if current else line[:place]
+    return Trusted(where + painted_instruction(line[place:]))
 
 
 @dcmd(
@@ -82,7 +88,8 @@ def dis(call: Call) -> Iterator[Listed]:
     """disassemble near addr
 
     A whole function where the address is its start; else the address's instruction with ten before and ten behind it.
-    Without an address ten more from dot on. AT&T syntax, or Intel's with `::set -o intel`.
+    Without an address ten more from dot on. AT&T syntax, or Intel's with `-o intel` on the
+    command line or `::set -o intel`.
 
     Example:
         cbe_fire::dis -n 2

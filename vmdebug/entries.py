@@ -40,7 +40,12 @@ class Show(Protocol):
 
     @property
     def terminal(self) -> bool:
-        """The text goes to a terminal, which may be given colours and bold."""
+        """The text goes to a terminal."""
+        ...
+
+    @property
+    def colour(self) -> bool:
+        """The text goes to a terminal that may be given colours and bold."""
         ...
 
     def symbol(self, address: int) -> str:

@@ -1,9 +1,12 @@
 """G.2: ::dis and the layout of instructions."""
 
+import re
+
 import pytest
 
 from tests.fakes import Debug, FakeGuest, FakeTarget, symbol
 from vmdebug.disasm import Names, decode
+from vmdebug.lang.paint import painted_instruction
 
 CODE = bytes.fromhex("554889e54883ec4090c9c3")
 FUNCTION, TAIL, FAR = 0x1000, 0x1000 + len(CODE), 0x1200
@@ -84,12 +87,51 @@ def test_finds_instructions_before_an_address_without_a_symbol():
     assert [line.split(":")[0] for line in lines] == [f"0x{0x2027 + 3 * number:x}" for number in range(7)]
 
 
-def test_the_instruction_in_the_middle_is_bold_on_a_terminal():
+def test_the_instruction_in_the_middle_is_bold_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     debug = Debug(FakeTarget(dict(MEMORY)), FakeGuest(), terminal=True)
 
     lines = debug.printed("1004::dis -n 1").splitlines()
 
     assert [line.startswith("\x1b[1m") for line in lines] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("pushq  %rbp", "[1;34 pushq]  [33 %rbp]"),
+        ("lock cmpxchgq %rcx,(%rdi)", "[1;34 lock cmpxchgq] [33 %rcx],([33 %rdi])"),
+        ("call   -0x20   <foo+0x12>", "[1;34 call]   [36 -0x20]   [32 <foo+0x12>]"),
+        ("movq   +0x1000(%rip),%r10d", "[1;34 movq]   [36 +0x1000]([33 %rip]),[33 %r10d]"),
+        ("cmpq   $0xff,%rax", "[1;34 cmpq]   [36 $0xff],[33 %rax]"),
+        ("***ERROR--unknown op code***", "[31 ***ERROR--unknown op code***]"),
+        ("mov    rdi, qword ptr [rip + 0x10]", "[1;34 mov]    [33 rdi], qword ptr [[33 rip] + [36 0x10]]"),
+    ],
+)
+def test_paints_the_pieces_of_an_instruction(text, pieces):
+    painted = painted_instruction(text)
+
+    assert re.sub(r"\x1b\[([0-9;]+)m(.*?)\x1b\[0m", r"[\1 \2]", painted) == pieces
+    assert re.sub(r"\x1b\[[0-9;]+m", "", painted) == text
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": ""}, {"TERM": "xterm", "NO_COLOR": "1"}])
+def test_a_terminal_that_wants_no_colours_gets_none(monkeypatch, environment):
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.setenv(name, environment.get(name, ""))
+    debug = Debug(FakeTarget(dict(MEMORY)), FakeGuest(), terminal=True)
+
+    assert "\x1b" not in debug.printed("1003::dis -w -n 1")
+
+
+def test_names_of_the_guest_cannot_reach_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    guest = FakeGuest([symbol("bad\x1b]0;title\x07", 0x1000, 0x40, "FUNC")])
+    debug = Debug(FakeTarget(dict(MEMORY)), guest, terminal=True)
+
+    assert "\x1b]" not in debug.printed("1003::dis -w -n 1")
 
 
 def test_memory_that_ends_ends_the_listing(debug):

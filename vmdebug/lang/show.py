@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from vmdebug.lang.numbers import show_number, signed
+from vmdebug.lang.paint import wants_colour
 from vmdebug.lang.settings import Settings
 from vmdebug.symbols.table import SymbolTable
 
@@ -28,6 +29,10 @@ class SessionShow:
     @property
     def terminal(self) -> bool:
         return self._terminal and not self.in_shell
+
+    @property
+    def colour(self) -> bool:
+        return self.terminal and wants_colour(self._settings.term)
 
     def symbol(self, address: int) -> str:
         return self.symbol_or_empty(address) or show_number(address, 16, prefix=True)

@@ -15,11 +15,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from vmdebug.errors import EXIT_OK
+from vmdebug.lang.paint import DUMB, wants_colour
 from vmdebug.repl.complete import Completions
 from vmdebug.repl.history import LineHistory, default_file, lines_kept
 from vmdebug.repl.pager import Pager
 from vmdebug.repl.reader import EditedReader, PlainReader, Reader
-from vmdebug.repl.terminal import DUMB, Size, ask, kept_modes, wants_colour, window_size
+from vmdebug.repl.terminal import Size, ask, kept_modes, window_size
 
 if TYPE_CHECKING:
     from vmdebug.session import Session
@@ -117,7 +118,7 @@ def _reader(session: "Session", completions: Completions, history: Path | None) 
     if term in DUMB:
         return PlainReader(sys.stdout)
     lines = LineHistory(history or default_file(), lines_kept())
-    return EditedReader(completions, lines, term=term, colour=wants_colour())
+    return EditedReader(completions, lines, term=term, colour=wants_colour(term))
 
 
 @contextmanager

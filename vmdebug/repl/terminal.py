@@ -15,7 +15,6 @@ from types import FrameType
 from typing import NamedTuple
 
 SMALLEST = (2, 8)  # rows and columns below which a window is taken for one that does not say its size
-DUMB = ("", "dumb", "unknown")  # terminals that know no escape sequences
 CONTROL = re.compile(  # C0 and C1 but tab and newline, an escape that begins no colour, marks that turn writing round
     r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
     r"|\x1b(?!\[[0-9;]*m)"
@@ -36,11 +35,6 @@ def window_size() -> Size:
     except (OSError, ValueError):
         return Size()
     return Size(rows, columns) if rows >= SMALLEST[0] and columns >= SMALLEST[1] else Size()
-
-
-def wants_colour() -> bool:
-    """True unless the user asked for none (no-color.org)."""
-    return not os.environ.get("NO_COLOR")
 
 
 def harmless(text: str) -> str:
