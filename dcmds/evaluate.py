@@ -48,25 +48,18 @@ def number_lines(rows: Iterable[Value | Address], show: Show) -> Iterator[str]:
         yield show.number(row.value if isinstance(row, Value) else row.address)
 
 
-@dcmd("eval", address="optional", synopsis="command", row=None)
+@dcmd(("eval", "each"), address="optional", synopsis="command", row=None)
 def run(call: Call) -> Iterator[Row]:
     """evaluate the specified command
 
-    Runs the words as a command line with dot set to the address. In a pipe its rows flow on; a failure ends the
-    pipeline.
+    Runs the words as a command line with dot set to the address, so behind a pipe once for each address. In a pipe its
+    rows flow on; a failure ends the pipeline.
 
-    Example:
+    Examples:
         ::eval '::echo hello'
+        ::walk cpu | ::each '.::print cpu_t cpu_id; ::echo --'
     """
-    text = _one_text(call)
-    session = cast(Session, call.session)
-    if call.piped or session.collected is not None:
-        yield from session.nested(text)
-    else:
-        session.run_nested(text)
-    call.leave_dot(session.dot, session.increment)
-    if session.status != OK:
-        raise Reported("failed to evaluate command")
+    return cast(Session, call.session).run_for(call, _one_text(call))
 
 
 @dcmd("map", address="optional", synopsis="expression", row=Value, text=number_lines)

@@ -249,8 +249,9 @@ def which(call: Call) -> Iterator[Meaning]:
             listed = [_definition(each) for each in reversed(found)] if "v" in call.flags else []
             yield Meaning(name, _meaning(entry), listed)
             break
-        if name in ALIASES:
-            yield Meaning(name, f"is a macro alias for '{ALIASES[name]}'", [])
+        aliases = {**ALIASES, **cast(Session, call.session).aliases}
+        if name in aliases:
+            yield Meaning(name, f"is a macro alias for '{aliases[name]}'", [])
         elif not found:
             call.warn(f"{name} not found")
 
@@ -347,16 +348,3 @@ def each_external(call: Call) -> Iterator[External]:
     """
     for note in call.target.image.notes:
         yield External(note.name or f"note-{note.type:x}", f"{note.owner} note", len(note.data))
-
-
-@dcmd("$M", row=Entry, text=Text("{name:<20} {description}", head=f"{'MACRO':<20} NATIVE EQUIVALENT"))
-def each_alias(call: Call) -> Iterator[Entry]:
-    """list macro aliases
-
-    What `$<name` runs where there is no macro file of that name.
-
-    Example:
-        $M
-    """
-    for name, text in ALIASES.items():
-        yield Entry(name, text, "vmdebug")

@@ -1,6 +1,7 @@
 """Files: macros ($< $<<), the session's log ($> ::log), ::cat, plug-ins (::load ::unload)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -9,7 +10,6 @@ from vmdebug.dcmd import Call, Flag, Row, Text, dcmd
 from vmdebug.errors import DebuggerError, NoTypes
 from vmdebug.lang.aliases import ALIASES, TYPES
 from vmdebug.lang.flags import each_word
-from vmdebug.lang.pipeline import OK, Reported
 from vmdebug.plugins import Plugin, load_path
 from vmdebug.plugins import unload as take_away
 from vmdebug.runner import ChainFrame, LeaveFrame
@@ -36,13 +36,14 @@ def _session(call: Call) -> Session:
     return cast(Session, call.session)
 
 
-@dcmd("$<", address="optional", synopsis="[macro]", raw=True)
+@dcmd("$<", address="optional", synopsis="[macro [value ...]]", raw=True)
 def macro(call: Call) -> Iterator[Row]:
     """replace input with macro
 
     Runs a file of commands that is found along the macro path; in a macro the rest of it is left. Where there is no
-    such file the name is a macro alias ($M) or a type, with which the address is printed. The count is in the variable
-    9, and 0 runs nothing. Without a name the macro that runs is left.
+    such file the name is a macro alias ($M) or a type, with which the address is printed. The address is dot, the count
+    is in the variable 9, and 0 runs nothing; the values of expressions behind the name are in arg1, arg2 and so on,
+    and argc says how many they are. Without a name the macro that runs is left.
 
     Example:
         $<cpus
@@ -56,11 +57,11 @@ def macro(call: Call) -> Iterator[Row]:
     yield from _run(call, replace=True)
 
 
-@dcmd("$<<", address="optional", synopsis="macro", raw=True)
+@dcmd("$<<", address="optional", synopsis="macro [value ...]", raw=True)
 def nested_macro(call: Call) -> Iterator[Row]:
     """source macro
 
-    Like $<, but a macro that is running goes on behind it, and 9 is not set.
+    Like $<, but a macro that is running goes on behind it, with its own arguments, and 9 is not set.
 
     Example:
         $<<cpus
@@ -72,18 +73,28 @@ def nested_macro(call: Call) -> Iterator[Row]:
 
 def _run(call: Call, replace: bool) -> Iterator[Row]:
     """Run the macro of that name: a file, an alias, or the type that is called so."""
-    session, words = _session(call), list(each_word(call.args))
-    if len(words) != 1:
-        raise call.usage()
-    name = words[0]
+    session, name = _session(call), str(call.args[0])
     path = _find(session, name)
-    if path is None:
-        yield from _run_alias(call, name)
-        return
-    if replace and session.frames[-1].macro:
-        raise ChainFrame(path)
-    session.run_macro(path)
-    call.leave_dot(session.dot, session.increment)
+    with _arguments(session, [call.number(word) for word in call.args[1:]], kept=replace):
+        if path is None:
+            yield from _run_alias(call, name)
+            return
+        if replace and session.frames[-1].macro:
+            raise ChainFrame(path)
+        session.run_macro(path)
+        call.leave_dot(session.dot, session.increment)
+
+
+@contextmanager
+def _arguments(session: Session, values: Sequence[int], kept: bool) -> Iterator[None]:
+    """The variables argc, arg1, arg2 … for a macro; unless they are `kept`, what they were before comes back."""
+    names = ("argc", *(f"arg{number}" for number in range(1, len(values) + 1)))
+    before = {name: session.variables.find(name) or 0 for name in names}
+    for name, value in zip(names, (len(values), *values), strict=True):
+        session.variables.define(name, value)
+    yield
+    for name, value in before.items() if not kept else ():
+        session.variables.define(name, value)
 
 
 def _find(session: Session, name: str) -> Path | None:
@@ -93,17 +104,10 @@ def _find(session: Session, name: str) -> Path | None:
 
 def _run_alias(call: Call, name: str) -> Iterator[Row]:
     session = _session(call)
-    text = ALIASES.get(name) or _printing(session, name)
+    text = session.aliases.get(name) or ALIASES.get(name) or _printing(session, name)
     if text is None:
         raise NoFile(f"failed to open {name} (see ::help '$<')")
-    address = "" if call.address is None else f"0x{call.address:x}"
-    if call.piped or session.collected is not None:
-        yield from session.nested(address + text)
-    else:
-        session.run_nested(address + text)
-    call.leave_dot(session.dot, session.increment)
-    if session.status != OK:
-        raise Reported("failed to evaluate command")
+    return session.run_for(call, session.at(call.address, text))
 
 
 def _printing(session: Session, name: str) -> str | None:

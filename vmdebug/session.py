@@ -10,21 +10,24 @@ raises them.
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from vmdebug.dcmd import REGISTRY, Registry, Row
+from vmdebug.dcmd import REGISTRY, Call, Dcmd, Registry, Row
 from vmdebug.errors import EXIT_FAILED, EXIT_OK, DebuggerError
 from vmdebug.guests.base import Guest
 from vmdebug.lang.grammar import Parser, parse_once
 from vmdebug.lang.output import QuitAll
-from vmdebug.lang.pipeline import ABORT, ERROR, OK
+from vmdebug.lang.pipeline import ABORT, ERROR, OK, Reported
 from vmdebug.lang.settings import Settings
 from vmdebug.lang.tokens import ParseError
 from vmdebug.lang.tree import Statement
 from vmdebug.outlet import Outlet
-from vmdebug.runner import STRING, ChainFrame, Frame, LeaveFrame, Runner
+from vmdebug.runner import STRING, ChainFrame, Frame, LeaveFrame, Runner, UnknownDcmd
 from vmdebug.targets.target import Target
+
+VERBS = frozenset(":$/\\?@=>")  # what a command line begins with that begins with a command
 
 
 class MacroError(DebuggerError):
@@ -48,6 +51,7 @@ class Session(Runner):
     ) -> None:
         outlet = Outlet(out or sys.stdout, err or sys.stderr, json)
         super().__init__(target, guest, registry, settings or Settings(), outlet, terminal)
+        self.aliases: dict[str, str] = {}  # the user's own commands
 
     @property
     def prompt(self) -> str:
@@ -89,6 +93,38 @@ class Session(Runner):
             self.status = OK
             if not self._run_again(text, frame):
                 self.status = ERROR
+
+    def run_for(self, call: Call, text: str) -> Iterator[Row]:
+        """Run a command line as what a dcmd does: its rows go on, or its output where ours goes; dot is left as it
+        left it. Reported, if it failed.
+        """
+        if call.piped or self.collected is not None:
+            yield from self.nested(text)
+        else:
+            self.run_nested(text)
+        call.leave_dot(self.dot, self.increment)
+        if self.status != OK:
+            raise Reported("failed to evaluate command")
+
+    def find_dcmd(self, name: str) -> Dcmd:
+        """The dcmd of that name, else what the user's alias of that name stands for; UnknownDcmd otherwise."""
+        try:
+            return super().find_dcmd(name)
+        except UnknownDcmd:
+            if name not in self.aliases:
+                raise
+        text = self.aliases[name]
+        return Dcmd(name, partial(self._run_alias, text), "optional", "", None, (), None, text, "", "alias")
+
+    def _run_alias(self, text: str, call: Call) -> Iterator[Row]:
+        if call.args:
+            raise call.usage()
+        return self.run_for(call, self.at(call.address, text))
+
+    @staticmethod
+    def at(address: int | None, text: str) -> str:
+        """A command line with an address in front, if it has no expression there."""
+        return text if address is None or text.lstrip()[:1] not in VERBS else f"0x{address:x}{text}"
 
     def run_held(self, text: str, dot: int) -> list[str]:
         """Run a command line for a dcmd with dot set; the lines that it would print. `status` says how it ended."""

@@ -107,6 +107,7 @@ def session(registry):
     return SimpleNamespace(
         registry=registry,
         guest_kind="illumos",
+        aliases={"mine": "::status"},
         symbols=table,
         guest=SimpleNamespace(types=Types()),
         variables=SimpleNamespace(each=lambda: iter([(".", 0), ("rip", 0xFB8), ("rsp", 16), ("mine", 3)])),
@@ -149,6 +150,7 @@ def test_two_colons_alone_give_every_dcmd_that_begins_with_a_letter(complete):
 
     assert lines == sorted(lines)
     assert "::status" in lines
+    assert "::mine" in lines
     assert not any("$" in line for line in lines)
 
 

@@ -89,6 +89,7 @@ def make_session():
     return SimpleNamespace(
         registry=registry,
         guest_kind="illumos",
+        aliases={"mine": "::status"},
         symbols=table,
         variables=SimpleNamespace(each=lambda: iter([("rip", 1)])),
     )

@@ -46,12 +46,13 @@ class Sources:
         return self._session.registry.dcmd(name, self._session.guest_kind)
 
     def dcmds(self, prefix: str) -> Iterator[Found]:
-        """Dcmds that are called by `::`; those of one module behind a backquote."""
+        """Dcmds that are called by `::`, and the user's aliases; dcmds of one module behind a backquote."""
         module, quote, bare = prefix.rpartition("`")
+        found = {} if quote else dict(self._session.aliases)
         for entry in self._session.registry.dcmds(self._session.guest_kind):
-            fits = entry.name[0].isalnum() and (not quote or entry.module == module)
-            if fits and entry.name.startswith(bare):
-                yield f"{module}{quote}{entry.name}", entry.summary
+            if entry.name[0].isalnum() and (not quote or entry.module == module):
+                found[entry.name] = entry.summary
+        yield from ((f"{module}{quote}{name}", found[name]) for name in sorted(found) if name.startswith(bare))
 
     def marked(self, prefix: str) -> Iterator[Found]:
         """Commands that begin with `$` or `:`."""
