@@ -7,6 +7,7 @@
     dcmd       @dcmd, @walker, Call; entries   what they register; registry   where
     lang/      lexer, grammar, expressions, letters     render   rows as text, JSON, addresses; heaps   trees drawn
     session    one sitting                 load      finds dcmds
+    calls, stack_rows                      stacks as rows
     explain    a dcmd's help in parts      manual    the man page made of it      legend   bits drawn with their names
     plugins    what others add: dcmds, walkers, formats, kernels; guard   a bug in one is an error of that call
     library    vmdebug.open(): one object for an opened image

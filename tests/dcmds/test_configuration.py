@@ -144,14 +144,49 @@ def test_counts_the_tasks_that_wait(busy):
 
 @pytest.mark.parametrize(
     ("options", "names"),
-    [("-a", ["ufs_taskq"]), ("-m 2", ["ufs_taskq"]), ("-m 3", []), ("-n callout", NAMES[4:]), ("-a -n zfs", [])],
+    [("-a", ["ufs_taskq"]), ("-m 3", NAMES), ("-m 4", []), ("-n callout", NAMES[4:]), ("-a -n zfs", [])],
 )
 def test_chooses_task_queues(busy, options, names):
     debug, _ = busy
 
     found = [row.name for row in debug.rows(f"::taskq {options}")]
 
-    assert [name for name in found if name != "zfs_taskq" or "-m" not in options] == names
+    assert found == names
+
+
+def test_dynamic_task_queues_are_never_too_short(illumos, place):
+    flags = place("taskq_t", illumos().rows("::taskq -n ufs")[0].addr, "tq_flags")
+
+    rows = illumos({flags: (4).to_bytes(4, "little")}).rows("::taskq -m 100")
+
+    assert [row.name for row in rows] == ["ufs_taskq"]
+
+
+def test_shows_the_stacks_of_a_queues_threads(illumos):
+    debug = illumos()
+    (queue,) = debug.rows("::taskq -n ufs")
+
+    lines = debug.text(f"{queue.addr:x}::taskq -T")
+
+    assert lines == [
+        TASKQ_HEAD,
+        f"{queue.addr:x} {'ufs_taskq':<31}    0/   1    0     3    -",
+        *debug.text(f"{queue.addr:x}::walk taskq_thread | ::stacks"),
+    ]
+    assert "                 taskq_thread+0x1d2" in lines
+    assert debug.text(f"{queue.addr:x}::taskq -t") == lines[:2]
+
+
+def test_shows_the_stacks_of_threads_that_work_on_a_task(illumos, place, word):
+    debug = illumos()
+    queue = debug.rows("::taskq -n ufs")[0].addr
+    working = debug.rows("::stacks -c arp_worker")[0].thread
+    changed = illumos({place("kthread_t", working, "t_taskq"): word(queue)})
+
+    (active,), (all_,) = (changed.rows(f"{queue:x}::taskq {option}") for option in ("-t", "-T"))
+
+    assert [group.threads for group in active.stacks] == [[working]]
+    assert sorted(group.count for group in all_.stacks) == [1, 1]
 
 
 def test_walks_the_tasks_of_a_queue(busy):

@@ -46,7 +46,7 @@ ASKED = (
     "fffffffec2012eb0::whereopen",
     "::ptmap",
     "ffffff0001593c80::findstack '<.$c'",
-    "::taskq",
+    "::taskq -T",
     "::interrupts -d",
     "::softint",
     "::idt",
