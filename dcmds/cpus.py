@@ -233,7 +233,7 @@ def _queue(guest: Illumos, cpu: Typed, warn: Callable[[str], None]) -> Sequence[
     """The threads in the cpu's dispatch queues, the highest priority first."""
     rows = []
     try:
-        for priority, address in cpus.each_queued(guest, cpu):
+        for priority, address in cpus.each_queued(guest, cpu["cpu_disp"]):
             thread = guest.objects.pointer("kthread_t", address)
             rows.append(PinnedThread(Vaddr(address), priority, threads.find_command(thread)))
     except ReadFailed as err:

@@ -8,7 +8,7 @@ stacks      frames with the arguments that their functions saved
 cpus        the cpus, time        threads     threads and processes        findstack   threads' stacks
 processes   what identifies a process        stack_groups   threads that do the same
 tasks       groups of processes              streams     queues of streams, message blocks
-anon        anonymous memory of processes
+anon        anonymous memory of processes    partitions  processor sets, latency groups
 waiting     what threads wait for            locks       mutexes, readers-writer locks
 events      event channels        apics       interrupts of kernels without them
 htables     translation by the kernel's own record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.guests.memory import each_link
-from vmdebug.types.typed import Typed
+from vmdebug.types.typed import Ptr, Typed
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
@@ -93,9 +93,8 @@ def _panic_cpu(guest: "Illumos") -> Cpu | None:
         return None
 
 
-def each_queued(guest: "Illumos", cpu: Typed) -> Iterator[tuple[int, int]]:
-    """Each thread that waits to run on a cpu, after its priority; the highest first."""
-    queues = cpu["cpu_disp"]
+def each_queued(guest: "Illumos", queues: Typed | Ptr) -> Iterator[tuple[int, int]]:
+    """Each thread that waits in a disp_t, after its priority; the highest first."""
     if queues["disp_nrunnable"] <= 0:
         return
     follow = guest.follow("kthread_t", "t_link")
