@@ -1,4 +1,4 @@
-"""Threads and processes of illumos: ::threadlist ::findstack, the walkers thread, ctxop and proc."""
+"""Threads and processes of illumos: ::threadlist ::findstack, the walkers thread, ctxop, proc and deathrow."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -36,6 +36,25 @@ def each_context(call: Call) -> Iterator[int]:
 def each_process(call: Call) -> Iterator[int]:
     """list of processes, all or those below one"""
     yield from threads.each_process(illumos(call.guest), call.address)
+
+
+@walker("deathrow", guests=GUESTS)
+def walk_deathrow(call: Call) -> Iterator[int]:
+    """walk threads on both lwp_ and thread_deathrow"""
+    for row in threads.DEATHROWS:
+        yield from threads.each_dead(illumos(call.guest), row)
+
+
+@walker("thread_deathrow", guests=GUESTS)
+def walk_thread_deathrow(call: Call) -> Iterator[int]:
+    """walk threads on thread_deathrow"""
+    return threads.each_dead(illumos(call.guest), "thread_deathrow")
+
+
+@walker("lwp_deathrow", guests=GUESTS)
+def walk_lwp_deathrow(call: Call) -> Iterator[int]:
+    """walk lwp_deathrow"""
+    return threads.each_dead(illumos(call.guest), "lwp_deathrow")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What threads of illumos wait for: ::wchaninfo ::sobj2ts, the walkers wchan and blocked."""
+"""What threads of illumos wait for: ::wchaninfo ::sobj2ts, the walkers wchan, blocked and sleepq."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from vmdebug.dcmd import Call, Flag, Show, Text, dcmd, walker
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos.kernel import illumos
 from vmdebug.guests.illumos.processes import Process
-from vmdebug.guests.illumos.waiting import Channel, each_channel, each_sleeper, find_turnstile
+from vmdebug.guests.illumos.waiting import Channel, each_asleep, each_channel, each_sleeper, find_turnstile
 
 GUESTS = ("illumos",)
 BY_CHANNEL = ("cond", "sema")  # those that the kernel's own table of sleep queues holds
@@ -26,6 +26,12 @@ def walk_wchan(call: Call) -> Iterator[int]:
 def walk_blocked(call: Call) -> Iterator[int]:
     """walk the threads that wait for an object"""
     return each_sleeper(illumos(call.guest), call.address or 0)
+
+
+@walker("sleepq", start="required", guests=GUESTS)
+def walk_sleepq(call: Call) -> Iterator[int]:
+    """walk the threads of a sleep queue, as of each of a turnstile's"""
+    return each_asleep(illumos(call.guest), call.address or 0)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,40 @@ def test_caches_hang_in_a_list(printed):
     ]
 
 
+def test_linker_sets_are_walked(printed):
+    memory = TypedMemory("typedef unsigned long uintptr_t;")
+    for name, address in (("start_set_a", 0), ("stop_set_a", 24), ("start_set_b", 24), ("stop_set_b", 24)):
+        memory.name(f"__{name}", BASE + address)
+    memory.put(BASE, b"".join(value.to_bytes(8, "little") for value in (0x1000, 0x3000, 0x2000)))
+
+    assert printed(memory, "::walk linkersets") == [f"{BASE:#x}", f"{BASE + 24:#x}"]
+    assert printed(memory, f"{BASE:x}::walk linkerset") == ["0x1000", "0x3000", "0x2000"]
+    assert printed(memory, f"{BASE + 24:x}::walk linkerset") == []
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (None, "linker set a: there is no symbol __stop_set_a"),
+        (BASE - 8, f"linker set a: it begins at {BASE:x} and ends at {BASE - 8:x}"),
+    ],
+)
+def test_a_linker_set_without_an_end_is_refused(refused, last, reason):
+    memory = TypedMemory("typedef unsigned long uintptr_t;")
+    memory.name("__start_set_a", BASE)
+    if last is not None:
+        memory.name("__stop_set_a", last)
+
+    assert refused(memory, f"{BASE:x}::walk linkerset") == [f"vmdebug: {reason}"]
+
+
+def test_no_linker_set_begins_elsewhere(refused):
+    memory = TypedMemory("typedef unsigned long uintptr_t;")
+    memory.name("__start_set_a", BASE)
+
+    assert refused(memory, f"{BASE + 8:x}::walk linkerset") == [f"vmdebug: no linker set begins at {BASE + 8:x}"]
+
+
 @pytest.mark.parametrize("groups", [0, 5])
 def test_groups_of_credentials_stand_apart(printed, groups):
     memory = TypedMemory(

@@ -2,10 +2,13 @@
 
 import pytest
 
+from fixtures.illumos.deathrow import DEAD_AT, EACH
+from fixtures.illumos.stream_head import HEAD_AT
 from vmdebug.errors import DebuggerError
 from vmdebug.lang.values import date
 
 MUTEX, TURNSTILE = 0xFFFF_FFFE_C13B_7AD0, 0xFFFF_FFFE_C33A_64D8
+ROWS = ("thread_deathrow", "lwp_deathrow", "deathrow")
 CONSOLE_READ, LDTERM_READ = 0xFFFF_FFFE_C42C_B560, 0xFFFF_FFFE_C42C_B2B8
 BOOTED, LBOLT = 0x470D_0D5A, 1_523_411
 
@@ -94,12 +97,31 @@ def test_finds_the_turnstile_of_a_lock(illumos, changed, sleepers):
 @pytest.mark.parametrize(
     ("start", "walk", "found"),
     [
-        (CONSOLE_READ, "queue_next", [CONSOLE_READ, LDTERM_READ]),
+        (CONSOLE_READ, "queue_next", [CONSOLE_READ, LDTERM_READ, HEAD_AT]),
         (CONSOLE_READ, "queue_link", [CONSOLE_READ]),
     ],
 )
 def test_walks_queues(illumos, start, walk, found):
     assert [row.address for row in illumos().rows(f"{start:x}::walk {walk}")] == found
+
+
+def test_walks_the_threads_of_a_sleep_queue(changed, sleepers):
+    first, second = map(int, sleepers[:2])
+    debug = changed(("turnstile_t", TURNSTILE, "ts_sleepq", first), ("kthread_t", first, "t_link", second))
+    queue = TURNSTILE + debug.guest.objects.offsetof("turnstile_t", "ts_sleepq")
+
+    assert [row.address for row in debug.rows(f"{queue:x}::walk sleepq")] == [first, second]
+    assert debug.rows(f"{queue + 8:x}::walk sleepq") == []
+
+
+def test_walks_threads_that_ended(illumos):
+    debug = illumos()
+    dead = [DEAD_AT, DEAD_AT + EACH, DEAD_AT + 2 * EACH]
+
+    walked = {name: [row.address for row in debug.rows(f"::walk {name}")] for name in ROWS}
+
+    assert walked == {"thread_deathrow": dead[:2], "lwp_deathrow": dead[2:], "deathrow": dead}
+    assert not set(dead) & {row.address for row in debug.rows("::walk thread")}
 
 
 def test_walks_queues_by_their_links(changed):

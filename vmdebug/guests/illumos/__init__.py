@@ -9,6 +9,7 @@ cpus        the cpus, time        threads     threads and processes        finds
 processes   what identifies a process        stack_groups   threads that do the same
 tasks       groups of processes              streams     queues of streams, message blocks
 anon        anonymous memory of processes    partitions  processor sets, latency groups
+linkersets  tables that the linker gathered
 waiting     what threads wait for            locks       mutexes, readers-writer locks
 events      event channels        apics       interrupts of kernels without them
 htables     translation by the kernel's own record

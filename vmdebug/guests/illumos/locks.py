@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
-from vmdebug.guests.illumos.threads import MAX_THREADS
-from vmdebug.guests.illumos.waiting import find_turnstile
-from vmdebug.guests.memory import each_link
+from vmdebug.guests.illumos.waiting import each_asleep, find_turnstile
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
@@ -78,5 +76,4 @@ def each_waiter(guest: "Illumos", lock: int) -> Iterator[tuple[int, str]]:
         return
     queues = guest.objects.at("turnstile_t", turnstile)["ts_sleepq"]
     for wants, queue in zip(WRITERS_FIRST, queues, strict=False):
-        follow = guest.follow("kthread_t", "t_link")
-        yield from ((thread, wants) for thread in each_link(follow, int(queue["sq_first"]), MAX_THREADS))
+        yield from ((thread, wants) for thread in each_asleep(guest, int(queue)))

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
+from vmdebug.guests.illumos.hashes import each_entry
 from vmdebug.guests.illumos.threads import MAX_PROCESSES
-from vmdebug.guests.memory import MAX_TABLE, TableTooLarge, each_link
+from vmdebug.guests.memory import each_link
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
-
-MAX_TASKS = 1 << 18
-POINTER = 8  # bytes
 
 
 @dataclass(frozen=True)
@@ -32,14 +30,7 @@ class Task:
 
 def each_task(guest: "Illumos") -> Iterator[int]:
     """Every task_t in the kernel's hash of them, chain by chain."""
-    table = guest.objects.at("mod_hash_t", guest.variable("task_hash"))
-    count, first = table["mh_nchains"], int(table.refer_("mh_entries"))
-    if count > MAX_TABLE // POINTER:
-        raise TableTooLarge("task_hash", count * POINTER)
-    follow = guest.follow("mod_hash_entry_t", "mhe_next")
-    for chain in guest.objects.array("uintptr_t", first, count):
-        for entry in each_link(follow, chain, MAX_TASKS):
-            yield int(guest.objects.at("mod_hash_entry_t", entry)["mhe_val"])
+    return (entry.value for entry in each_entry(guest, guest.variable("task_hash")))
 
 
 def each_member(guest: "Illumos", task: int) -> Iterator[int]:

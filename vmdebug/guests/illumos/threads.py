@@ -17,6 +17,7 @@ MAX_THREADS = MAX_PROCESSES = 1 << 18
 MAX_CONTEXTS = 1 << 12
 STATES = {0: "free", 1: "sleep", 2: "run", 4: "onproc", 8: "zomb", 16: "stopped", 32: "wait"}
 FREE, ONPROC = 0, 4
+DEATHROWS = ("thread_deathrow", "lwp_deathrow")  # of the kernel's own threads, and of lwps
 INTERRUPT_THREAD = 0x0001  # T_INTR_THREAD
 LOADED = 0x0001  # TS_LOAD
 PANIC_STACK = 8192  # PANICSTKSIZE
@@ -38,6 +39,11 @@ def each_context(guest: "Illumos", thread: int) -> Iterator[int]:
     """The struct ctxop of a thread: what is called when it is switched away from and to; since 2023 in a ring."""
     first = int(guest.objects.at("kthread_t", thread)["t_ctx"])
     return each_link(guest.follow("struct ctxop", "next"), first, MAX_CONTEXTS)
+
+
+def each_dead(guest: "Illumos", row: str) -> Iterator[int]:
+    """The threads that ended and wait to be freed, by the name of one of the kernel's two rows of them."""
+    return each_link(guest.follow("kthread_t", "t_forw"), guest.variable(row), MAX_THREADS)
 
 
 def each_record(guest: "Illumos", address: int | None, warn: Callable[[str], None]) -> Iterator[Typed]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
 from vmdebug.errors import ReadFailed
-from vmdebug.guests.illumos.threads import each_thread
+from vmdebug.guests.illumos.threads import MAX_THREADS, each_thread
+from vmdebug.guests.memory import each_link
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
@@ -54,6 +55,12 @@ def each_sleeper(guest: "Illumos", address: int) -> Iterator[int]:
     for channel in each_channel(guest):
         if channel.address == address:
             yield from (sleeper.thread for sleeper in channel.sleepers)
+
+
+def each_asleep(guest: "Illumos", queue: int) -> Iterator[int]:
+    """The threads in a sleepq_t."""
+    first = int(guest.objects.at("sleepq_t", queue)["sq_first"])
+    return each_link(guest.follow("kthread_t", "t_link"), first, MAX_THREADS)
 
 
 def find_turnstile(guest: "Illumos", address: int) -> int | None:
