@@ -1,10 +1,11 @@
 """Gates and soft interrupts of illumos: ::softint ::idt ::gate_desc."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Hex, Show, Text, dcmd
+from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd
 from vmdebug.guests.illumos.gates import Gate, each_gate, each_soft_interrupt, read_gate
 from vmdebug.guests.illumos.kernel import illumos
 
@@ -21,6 +22,7 @@ class SoftRow:
     arg1: its first argument
     arg2: its second argument
     handler: the function that serves it
+    driver: with -d, the driver and the instance of its device, null where it has none
     """
 
     addr: Vaddr
@@ -29,15 +31,26 @@ class SoftRow:
     arg1: Vaddr
     arg2: Vaddr
     handler: Vaddr
+    driver: str | None
 
 
-SOFT = Text(
-    "{addr:<16x} {pending:<2}   {pil:<2}  {arg1:<16x} {arg2:<16x}{handler:a}",
-    head="ADDR             PEND PIL ARG1             ARG2            ISR(s)",
+def soft_lines(by_driver: bool, rows: Iterable[SoftRow], show: Show) -> Iterator[str]:
+    for number, row in enumerate(rows):
+        if number == 0:
+            names = "Driver Name(s)" if by_driver else "ISR(s)"
+            yield f"ADDR             PEND PIL ARG1             ARG2            {names}"
+        pending = "-" if row.pending is None else row.pending
+        name = row.driver or show.symbol(row.handler)
+        yield f"{row.addr:<16x} {pending:<2}   {row.pil:<2}  {row.arg1:<16x} {row.arg2:<16x}{name}"
+
+
+@dcmd(
+    "softint",
+    flags=(Flag("d", "the driver and instance of each device instead of the function"),),
+    text=partial(soft_lines, False),
+    row=SoftRow,
+    guests=GUESTS,
 )
-
-
-@dcmd("softint", text=SOFT, row=SoftRow, guests=GUESTS)
 def softint(call: Call) -> Iterator[SoftRow]:
     """print soft interrupts
 
@@ -46,10 +59,19 @@ def softint(call: Call) -> Iterator[SoftRow]:
     Example:
         ::softint
     """
+    by_driver = "d" in call.flags
+    call.text = partial(soft_lines, by_driver)
     for each in each_soft_interrupt(illumos(call.guest)):
         first, second = each.arguments
-        handler = Vaddr(each.handler)
-        yield SoftRow(Vaddr(each.address), each.pending, each.level, Vaddr(first), Vaddr(second), handler)
+        yield SoftRow(
+            addr=Vaddr(each.address),
+            pending=each.pending,
+            pil=each.level,
+            arg1=Vaddr(first),
+            arg2=Vaddr(second),
+            handler=Vaddr(each.handler),
+            driver=each.driver if by_driver else None,
+        )
 
 
 @dataclass(frozen=True)

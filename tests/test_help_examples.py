@@ -36,10 +36,11 @@ NOTES = {  # what an example says beside its rows
     "$>": LOGGING,
     "log": LOGGING,
     "messages-panicinfo": "vmdebug: failed to read 'panicbuf': the kernel recorded no panic in it\n",
+    "traps-ttrace": "vmdebug: symbol 'trap_trace_ctl' not found; non-TRAPTRACE kernel?\n",
     "cyclics-cyctrace": "vmdebug: cyc_cpu_t has no cyp_trace: the kernel was not built with CYCLIC_TRACE\n",
     "$W": "vmdebug: read-only target\nvmdebug: failed to re-open target for writing\n",
 }
-REFUSED = ("settings-$W", "messages-panicinfo", "cyclics-cyctrace")
+REFUSED = ("settings-$W", "messages-panicinfo", "cyclics-cyctrace", "traps-ttrace")
 
 
 def each_dcmd():

@@ -111,6 +111,7 @@ ASKED = (
     "::cycinfo -V",
     "::cyctrace",
     "::xcall",
+    "::ttrace",
     "::callout -v",
     "::callout -V -E",
     "::callout -i",

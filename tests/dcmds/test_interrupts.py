@@ -71,6 +71,21 @@ def test_lists_soft_interrupts(illumos):
     ]
 
 
+def test_names_the_drivers_of_soft_interrupts(illumos, word):
+    debug = illumos()
+    first = debug.rows("::softint")[0].addr
+    device = next(row.addr for row in debug.rows("::prtconf") if row.name.startswith("xnf"))
+    owner = first + debug.guest.objects.offsetof("struct autovec", "av_dip")
+
+    lines = illumos({owner: word(device)}).text("::softint -d")
+
+    assert lines == [
+        "ADDR             PEND PIL ARG1             ARG2            Driver Name(s)",
+        f"{first:x} 1    1   0                0               xnf#0",
+        *debug.text("::softint")[2:],
+    ]
+
+
 def test_a_soft_interrupt_without_a_handle_may_be_pending(illumos, word):
     objects = illumos().guest.objects
     first = illumos().rows("::softint")[0].addr

@@ -22,7 +22,7 @@ devices     the device tree                properties  those of its nodes
 drivers     drivers, and what they and buses keep
 kmem_usage  what caches count             kmem_log    the allocator's log
 kmem_users  who has the most buffers      kmem_verify buffers that were overwritten
-gates       the interrupt table, soft interrupts     taskqs      task queues
+gates       the interrupt table, soft interrupts     trap_traces what went through it      taskqs   task queues
 cyclics     what cpus call at their times             cyclic_traces   what they noted of that
 callouts    what is called once, at its time          callout_choice   which of that somebody wants
 xcalls      what cpus ask of each other

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.devices import find_instance
 from vmdebug.guests.memory import each_link
 
 if TYPE_CHECKING:
@@ -33,13 +34,17 @@ class Gate:
 
 @dataclass(frozen=True)
 class SoftInterrupt:
-    """A handler of an interrupt that software raises. `pending` is None where its handle cannot be read."""
+    """A handler of an interrupt that software raises.
+
+    `pending` is None where its handle cannot be read, `driver` (and instance) where it has no device.
+    """
 
     address: int
     pending: int | None
     level: int
     arguments: tuple[int, int]
     handler: int
+    driver: str | None
 
 
 def read_gate(guest: "Illumos", address: int) -> Gate:
@@ -79,6 +84,7 @@ def each_soft_interrupt(guest: "Illumos") -> Iterator[SoftInterrupt]:
                 level=found["av_prilevel"],
                 arguments=(int(found["av_intarg1"]), int(found["av_intarg2"])),
                 handler=int(found["av_vector"]),
+                driver=find_instance(guest, int(found["av_dip"])),
             )
 
 
