@@ -8,6 +8,7 @@ from vmdebug.dcmd import Call, Flag, Hex, Show, Text, dcmd, walker
 from vmdebug.guests.illumos.audits import (
     RECORD_HEAD,
     Audit,
+    code_of,
     each_transaction,
     find_caller,
     read_audit,
@@ -111,15 +112,8 @@ def _wanted(call: Call, guest: Illumos, found: Audit) -> bool:
         flags.get("a", found.buffer) == found.buffer
         and flags.get("t", found.thread) == found.thread
         and flags.get("e", 0) <= found.time <= flags.get("l", found.time)
-        and ("c" not in flags or any(pc in _code(guest, flags["c"]) for pc in found.stack))
+        and ("c" not in flags or any(pc in code_of(guest, flags["c"]) for pc in found.stack))
     )
-
-
-def _code(guest: Illumos, caller: int) -> range:
-    """The addresses that count as a caller: those of the function that begins there, or the one alone."""
-    near = guest.symbols.nearest(caller)
-    size = near[0].size if near and near[0].value == caller else 0
-    return range(caller, caller + max(size, 1))
 
 
 def _row(guest: Illumos, found: Audit) -> BufctlRow:

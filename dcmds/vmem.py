@@ -6,6 +6,7 @@ from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Flag, Hex, Show, dcmd, walker
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.audits import code_of
 from vmdebug.guests.illumos.kernel import Illumos, illumos
 from vmdebug.guests.illumos.memory import each_arena
 from vmdebug.guests.illumos.vmem import (
@@ -17,7 +18,6 @@ from vmdebug.guests.illumos.vmem import (
     Segment,
     Segments,
     each_postfix,
-    read_caller,
     segment_record,
 )
 
@@ -171,7 +171,7 @@ def _wanted(call: Call, guest: Illumos, found: Segment) -> bool:
         return False
     if not flags.keys() & set("celt"):
         return True
-    callers = read_caller(guest, call.number(flags["c"])) if "c" in flags else None
+    callers = code_of(guest, call.number(flags["c"])) if "c" in flags else None
     return (
         bool(found.stack)
         and flags.get("e", 0) <= found.timestamp <= flags.get("l", found.timestamp)

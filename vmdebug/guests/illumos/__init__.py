@@ -18,6 +18,10 @@ memory      segments, physical memory, caches        pages   page structures, us
 kmem        the buffers of caches            vmem        the segments of arenas
 buffers     all that both gave out, and what points into it                     leaks       what nothing points into
 audits      who took and gave back the buffers of caches
+kmem        the buffers of caches          audits      who took and gave them back
+vmem        the segments of arenas         buffers     all that allocators gave out, what points into it
+leaks       what nothing points into
+typegraph   of what types buffers are, by the pointers to them       shapes      where types have pointers
 devices     the device tree                properties  those of its nodes
 drivers     drivers, and what they and buses keep
 kmem_usage  what caches count             kmem_log    the allocator's log

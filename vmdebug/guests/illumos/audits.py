@@ -111,3 +111,10 @@ def record_lines(found: Audit, name: Callable[[int], str]) -> Iterator[str]:
     for pc in found.stack:
         yield f"{'':17}{name(pc)}"
     yield ""
+
+
+def code_of(guest: "Illumos", caller: int) -> range:
+    """The addresses that count as a caller: those of the function that begins there, or the one alone."""
+    near = guest.symbols.nearest(caller)
+    size = near[0].size if near and near[0].value == caller else 0
+    return range(caller, caller + max(size, 1))

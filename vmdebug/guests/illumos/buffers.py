@@ -82,6 +82,12 @@ class Buffers:
         """Where a buffer comes from."""
         return self.owners[int(self._owner[number])]
 
+    def of_owner(self, which: int) -> "Numbers":
+        """The buffers of an owner, by its number."""
+        import numpy as np
+
+        return np.flatnonzero(self._owner == which)
+
     def base(self, number: int) -> int:
         return int(self.bases[number])
 
@@ -128,7 +134,7 @@ class Buffers:
             yield int(self.bases[first]), int(highest[end - 1])
 
 
-def gather(guest: "Illumos", warn: Callable[[str], None]) -> Buffers:
+def gather(guest: "Illumos", warn: Callable[[str], None]) -> list[Part]:
     """All buffers that are given out; a cache or an arena that cannot be followed is told, and left out."""
     parts: list[Part] = []
     for read in _each_reader(guest, warn):
@@ -138,7 +144,7 @@ def gather(guest: "Illumos", warn: Callable[[str], None]) -> Buffers:
             warn(f"{err}: its buffers are left out")
         if sum(len(part.starts) for part in parts) > MAX_BUFFERS:
             raise TooMany("buffers", MAX_BUFFERS)
-    return Buffers(parts)
+    return parts
 
 
 def _each_reader(guest: "Illumos", warn: Callable[[str], None]) -> Iterator[Callable[[], Part]]:

@@ -86,7 +86,7 @@ def find_leaks(guest: "Illumos", warn: Callable[[str], None], *, anew: bool = Fa
 def _search(guest: "Illumos", warn: Callable[[str], None]) -> Findings:
     import numpy as np
 
-    buffers = gather(guest, warn)
+    buffers = Buffers(gather(guest, warn))
     roots = [np.zeros(0, np.int64), _registers(guest, buffers)]
     for start, end in each_root(guest, warn):
         roots += [targets for _, _, targets in buffers.each_pointer(guest, start, end)]

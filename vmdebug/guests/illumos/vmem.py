@@ -116,9 +116,3 @@ def segment_record(found: Segment, symbol: Callable[[int], str], *, head: bool =
         yield f"{'':16} {'':4} {found.thread:16x} {found.timestamp:16x}"
         yield from (f"{INDENT}{symbol(pc)}" for pc in found.stack)
         yield ""
-
-
-def read_caller(guest: "Illumos", caller: int) -> range:
-    """The addresses that count as a caller: a whole function where it is the function's first, else itself alone."""
-    near = guest.symbols.nearest(caller)
-    return range(caller, caller + (max(near[0].size, 1) if near and near[0].value == caller else 1))
