@@ -121,9 +121,19 @@ def test_a_chain_that_leads_into_another_is_told(illumos, chains, word):
 
     debug = illumos({second: word(chains[first])})
 
-    assert f"vmdebug: failed to read the chain of names at {second:x}: {chains[first]:x} is in another chain too" in (
-        debug.errors("::dnlc")
-    )
+    assert [row.name for row in debug.rows("::dnlc")] != []
+    (error,) = debug.errors("::dnlc")
+    assert error.startswith(f"vmdebug: failed to read the chain of names at {second:x}: ")
+    assert f"{chains[first]:x} is in it, or in another, before" in error
+
+
+def test_a_table_that_is_not_there_is_told(illumos, chains, word):
+    place = illumos().truth.address("nc_hash")
+
+    debug = illumos({place: word(0x1000)})
+
+    assert debug.rows("::dnlc") == []
+    assert debug.errors("::dnlc") == ["vmdebug: nc_hash at 1000: 192 of 192 bytes are missing"]
 
 
 def test_refuses_a_size_that_no_cache_has(illumos):

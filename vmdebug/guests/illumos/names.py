@@ -9,9 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError
-from vmdebug.types.lists import each_linked
-from vmdebug.types.typed import Typed
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.memory import BrokenList, read_sparse
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
@@ -38,43 +37,56 @@ class CachedName:
 
 def each_cached_name(guest: "Illumos", warn: Callable[[str], None]) -> Iterator[CachedName]:
     """Every entry of the cache; a chain that is broken is told to `warn`, and the others go on."""
-    seen = set[int]()
-    for bucket in _buckets(guest):
+    cache = _Cache(guest)
+    for bucket, first in cache.buckets(warn):
         try:
-            yield from _chain(guest, bucket, seen)
-        except DebuggerError as err:
-            if len(seen) >= MAX_NAMES:
-                raise
-            warn(f"failed to read the chain of names at {int(bucket):x}: {err}")
+            yield from cache.chain(bucket, first)
+        except ReadFailed as err:
+            warn(f"failed to read the chain of names at {bucket:x}: {err}")
 
 
-def _buckets(guest: "Illumos") -> Iterator[Typed]:
-    count = guest.variable("nc_hashsz", signed=True)
-    if not 0 <= count <= MAX_BUCKETS:
-        raise BrokenNames(f"the cache of names says that it has {count} buckets")
-    first, size = guest.variable("nc_hash"), guest.objects.sizeof("nc_hash_t")
-    return (guest.objects.at("nc_hash_t", first + size * number) for number in range(count))
+class _Cache:
+    """The hash table of names. There may be very many: an entry's members are taken from its bytes, not one by one."""
+
+    def __init__(self, guest: "Illumos") -> None:
+        self.read = guest.target.read
+        self.guest = guest
+        self.next, self.vnode, self.directory, self.length, self.name = (
+            guest.objects.offsetof("ncache_t", member) for member in ("hash_next", "vp", "dp", "namlen", "name")
+        )
+        self.seen = set[int]()
+
+    def buckets(self, warn: Callable[[str], None]) -> Iterator[tuple[int, int]]:
+        """Where each bucket is that has entries, with the first of them."""
+        guest, size = self.guest, self.guest.objects.sizeof("nc_hash_t")
+        count = guest.variable("nc_hashsz", signed=True)
+        if not 0 <= count <= MAX_BUCKETS:
+            raise BrokenNames(f"the cache of names says that it has {count} buckets")
+        table, link = guest.variable("nc_hash"), guest.objects.offsetof("nc_hash_t", "hash_next")
+        data, missing = read_sparse(self.read, table, size * count, "nc_hash")
+        if missing:
+            warn(f"nc_hash at {table:x}: {missing} of {size * count} bytes are missing")
+        for place in range(0, size * count, size):
+            first = _word(data, place + link)
+            if first not in (0, table + place):
+                yield table + place, first
+
+    def chain(self, bucket: int, entry: int) -> Iterator[CachedName]:
+        """The entries of a ring that ends at its bucket."""
+        while entry and entry != bucket:
+            if entry in self.seen:
+                raise BrokenList(entry, f"{entry:x} is in it, or in another, before")
+            if len(self.seen) >= MAX_NAMES:
+                raise BrokenNames(f"the cache holds more than {MAX_NAMES} names")
+            self.seen.add(entry)
+            data = self.read(entry, self.name)
+            text = self.read(entry + self.name, data[self.length]).decode("utf-8", "backslashreplace")
+            yield CachedName(entry, _word(data, self.vnode), _word(data, self.directory), text)
+            entry = _word(data, self.next)
 
 
-def _chain(guest: "Illumos", bucket: Typed, seen: set[int]) -> Iterator[CachedName]:
-    end, first = int(bucket), int(bucket["hash_next"])
-    if first in (0, end):
-        return
-    for address in each_linked(guest.objects, first, guest.objects.offsetof("ncache_t", "hash_next"), end):
-        if address in seen:
-            raise BrokenNames(f"{address:x} is in another chain too")
-        if len(seen) >= MAX_NAMES:
-            raise BrokenNames(f"the cache holds more than {MAX_NAMES} names")
-        seen.add(address)
-        yield read_cached_name(guest, address)
-
-
-def read_cached_name(guest: "Illumos", address: int) -> CachedName:
-    """An entry of the cache; its name has no NUL."""
-    found = guest.objects.at("ncache_t", address)
-    start = address + guest.objects.offsetof("ncache_t", "name")
-    name = guest.target.read(start, found["namlen"]).decode("utf-8", "backslashreplace")
-    return CachedName(address, int(found["vp"]), int(found["dp"]), name)
+def _word(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little")
 
 
 class Paths:
