@@ -4,12 +4,24 @@ from collections.abc import Iterator
 
 from formats.frames import Vaddr
 from formats.lazy import dataclass
-from vmdebug.dcmd import Call, Flag, Hex, Text, dcmd
+from vmdebug.dcmd import Call, Flag, Hex, Text, dcmd, walker
 from vmdebug.guests.illumos.devices import read_device
-from vmdebug.guests.illumos.drivers import each_driver, find_driver_named, read_driver, split_device
+from vmdebug.guests.illumos.drivers import (
+    each_driver,
+    each_instance,
+    find_driver_named,
+    read_driver,
+    split_device,
+)
 from vmdebug.guests.illumos.kernel import illumos
 
 GUESTS = ("illumos",)
+
+
+@walker("devnames", guests=GUESTS)
+def walk_devnames(call: Call) -> Iterator[int]:
+    """walk the entries of the devnames array that have a driver"""
+    return (each.address for each in each_driver(illumos(call.guest)))
 
 
 @dataclass(frozen=True)
@@ -203,3 +215,32 @@ def devinfo2driver(call: Call) -> Iterator[BoundRow]:
     """
     for address in call.addresses:
         yield BoundRow(Vaddr(address), read_device(illumos(call.guest), address).driver)
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """A node of the device tree.
+
+    addr: its dev_info
+    """
+
+    addr: Vaddr
+
+
+@dcmd("modctl2devinfo", address="required", text=Text("{addr:x}"), row=NodeRow, guests=GUESTS, whole=True)
+def modctl2devinfo(call: Call) -> Iterator[NodeRow]:
+    """given a modctl, list its devinfos
+
+    The nodes of the driver that the module is, by its name.
+
+    Reads: struct modctl (mod_modname), struct devnames (dn_name, dn_head) of devnamesp, devcnt, struct dev_info along
+    devi_next.
+
+    Example:
+        ::walk modctl | ::modctl2devinfo | ::devinfo -q
+    """
+    guest = illumos(call.guest)
+    heads = {each.name: each.head for each in each_driver(guest)}
+    for modctl in call.addresses:
+        head = heads.get(guest.objects.at("struct modctl", modctl)["mod_modname"].string(), 0)
+        yield from (NodeRow(Vaddr(node)) for node in each_instance(guest, head))

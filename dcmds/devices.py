@@ -190,7 +190,11 @@ def prtconf(call: Call) -> Iterator[DeviceRow]:
     """
     guest = illumos(call.guest)
     for address, depth in _chosen(call, guest):
-        row = _row(call, guest, address, 0 if {"d", "i"} & set(call.flags) else depth, False)
+        try:
+            row = _row(call, guest, address, 0 if {"d", "i"} & set(call.flags) else depth, False)
+        except ReadFailed as err:
+            call.warn(f"failed to read the node at {address:x}: {err}")
+            continue
         if "d" in call.flags and row.driver != call.flags["d"]:
             continue
         if "i" in call.flags and row.instance != call.flags["i"]:

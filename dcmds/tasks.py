@@ -50,7 +50,7 @@ def task(call: Call) -> Iterator[TaskRow]:
 
     Every task, or the one at the address.
 
-    Reads: mod_hash_t and mod_hash_entry_t of task_hash; task_t, kpj_id of kproject_t, zone_id of zone_t.
+    Reads: mod_hash_t and struct mod_hash_entry of task_hash; task_t, kpj_id of kproject_t, zone_id of zone_t.
 
     Example:
         ::task

@@ -102,6 +102,13 @@ def test_what_lies_beside_a_broken_link_is_told(illumos, nodes, member, word):
     assert [row.addr for row in debug.rows("::walk devinfo | ::devinfo -q")] == nodes[:4]
 
 
+def test_a_node_whose_name_cannot_be_read_is_told(illumos, nodes, member, word):
+    debug = illumos({member(nodes[3], "devi_node_name"): word(0x10)})
+
+    assert [row.addr for row in debug.rows("::prtconf")] == [*nodes[:3], *nodes[4:]]
+    assert debug.errors("::prtconf")[0].startswith(f"vmdebug: failed to read the node at {nodes[3]:x}: ")
+
+
 def properties(debug, node):
     """The properties of a node by their names."""
     return {each.name: each for each in debug.rows(f"{node:x}::devinfo")[0].properties}

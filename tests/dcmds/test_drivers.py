@@ -1,10 +1,16 @@
 """Section L and drivers: ::devnames ::major2name ::devt ::minornodes ::softstate ::hotplug, and their walkers."""
 
+import io
 import struct
 
 import pytest
 
+from tests.fakes import FakeTarget, language
+from tests.typed_memory import BASE, TypedMemory
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.kernel import Illumos
+from vmdebug.session import Session
+from vmdebug.symbols.table import Part, Symbol, SymbolTable
 
 PCI = 0x06_0400
 
@@ -38,6 +44,15 @@ def test_lists_drivers(illumos, nodes):
         " MAJ NAME                 DN_HEAD          DEVNAMES         FLAGS",
         f"   1 rootnex              {heads[0]:016x} {rows[0].addr:016x} 0x0",
     ]
+
+
+def test_finds_the_nodes_of_a_module(illumos, nodes):
+    debug = illumos()
+
+    assert debug.text("::walk modctl | ::modctl2devinfo") == [
+        f"{nodes[each]:x}" for each in (("i86xpv", 0), ("xpvd", 0), ("xencons", 0), ("xdf", 0), ("xnf", 0), ("xnf", 1))
+    ]
+    assert [row.address for row in debug.rows("::walk devnames")] == [row.addr for row in debug.rows("::devnames")]
 
 
 def test_translates_names_and_numbers_of_drivers(illumos):
@@ -177,3 +192,36 @@ def test_walks_pcie_buses_from_above_and_below(illumos, nodes, member, word):
     assert [row.address for row in debug.rows("::walk pcie_bus")] == [0x2000, 0x1000]
     assert [row.address for row in debug.rows(f"{nodes['xnf', 0]:x}::walk pcie_bus")] == [0x1000]
     assert illumos().rows("::walk pcie_bus") == []
+
+
+def older():
+    """A kernel that keeps neither hotplug connections nor private data of buses, with a root node only."""
+    memory = TypedMemory(
+        "typedef unsigned long size_t; struct dev_info { struct dev_info *devi_parent; struct dev_info *devi_child;"
+        "struct dev_info *devi_sibling; };"
+    )
+    memory.object("struct dev_info", BASE)
+    memory.variable("top_devinfo", "struct dev_info *", BASE + 0x100)
+    memory.put(BASE + 0x100, BASE.to_bytes(8, "little"))
+    guest, target = Illumos.__new__(Illumos), FakeTarget(memory.memory)
+    symbols = [Symbol(each.name, each.value, each.size, "OBJT") for each in memory.variables]
+    guest.target = target
+    guest.__dict__.update(symbols=SymbolTable(Part("", symbols), []), types=memory.kernel)
+    return Session(target, guest, out=io.StringIO(), err=io.StringIO(), registry=language())
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("::hotplug", "no hotplug connections: its struct dev_info has no devi_hp_hdlp"),
+        ("::walk pcie_bus", "no private data of buses: its struct dev_info has no devi_bus"),
+        ("::devnames", "failed to read 'devcnt': unknown symbol name"),
+    ],
+)
+def test_tells_what_older_kernels_do_not_keep(command, reason):
+    with pytest.raises(DebuggerError, match=reason):
+        older().rows(command)
+
+
+def test_walks_the_nodes_of_older_kernels():
+    assert [row.address for row in older().rows("::walk devinfo")] == [BASE]

@@ -54,6 +54,7 @@ ASKED = (
     "::devnames -v",
     "::devbindings xnf",
     "4::major2name",
+    "::walk modctl | ::modctl2devinfo",
     "::walk devinfo | ::minornodes",
     "::walk devinfo | ::walk devi_next",
     "::walk devinfo | ::walk devinfo_siblings",
