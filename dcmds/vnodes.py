@@ -44,7 +44,7 @@ class FileRow:
     cred: who opened it: a cred_t
     offset: where the next access begins
     path: the path by which it was opened, null where the kernel kept none
-    about: what is behind a door or an event port, null for other kinds
+    about: what is behind a door, a socket or an event port, null for other kinds
     """
 
     addr: Vaddr
@@ -80,11 +80,13 @@ def pfiles(call: Call) -> Iterator[FileRow]:
     """print process file information
 
     The files that a process has open: the descriptor, what the vnode is, and the path that the kernel keeps with it, or
-    whom a door leads to, or where an event port is. With -p of these too only the path; with -f the file_t, its flags,
-    how many descriptors have it, its cred_t and its offset instead.
+    whom a door leads to, the addresses of a socket, or where an event port is. With -p of these too only the path; with
+    -f the file_t, its flags, how many descriptors have it, its cred_t and its offset instead. Of a socket that is not
+    over STREAMS, as most are since 2008, only the family is known.
 
     Reads: p_user.u_finfo of proc_t, uf_entry_t, file_t (f_vnode, f_flag, f_count, f_cred, f_offset), vnode_t (v_type,
-    v_path, v_data), door_node_t (door_target).
+    v_path, v_data), door_node_t (door_target), struct sonode (so_family, so_laddr, so_faddr), since 2008
+    sotpi_info_t instead of the addresses in it.
 
     Example:
         0t318::pid2proc | ::pfiles

@@ -162,6 +162,7 @@ PLACES = (
     ("file_t", "0t403::pid2proc | ::walk file"),
     ("vnode_t", "::dnlc"),
     ("vnode_t", "0t231::pid2proc | ::pfiles"),
+    ("struct sonode", "0t401::pid2proc | ::fd 5 | ::print file_t f_vnode->v_data"),
     ("struct ctxop", "0t620::pid2proc | ::walk thread | ::walk ctxop"),
     ("mntopt_t", "*rootvfs::print vfs_t vfs_mntopts.mo_list"),
     ("ncache_t", "*nc_hash::array nc_hash_t 8 | ::print nc_hash_t hash_next"),

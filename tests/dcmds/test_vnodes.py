@@ -2,7 +2,11 @@
 
 import pytest
 
+from tests.fakes import FakeTarget
+from tests.typed_memory import BASE, TypedMemory
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.kernel import Illumos
+from vmdebug.guests.illumos.sockets import describe_socket
 
 
 @pytest.fixture
@@ -118,6 +122,70 @@ def test_tells_where_doors_and_event_ports_are(illumos, process):
     assert last("cron") == "[door, revoked]"
     assert debug.rows(f"{port:x}::print port_t port_max_events")[0].value == 64
     assert debug.rows(f"{process('cron'):x}::walk port") == []
+
+
+@pytest.mark.parametrize(
+    ("pid", "text"),
+    [
+        (312, "socket: AF_INET6 :: 22"),
+        (401, "socket: AF_INET 10.0.0.5 22 remote: AF_INET 10.0.0.9 50123"),
+        (260, "socket: AF_UNIX /var/run/.inetd.uds"),
+        (9, "socket: AF_ROUTE"),
+    ],
+)
+def test_tells_the_addresses_of_sockets(illumos, pid, text):
+    row = illumos().rows(f"0t{pid}::pid2proc | ::pfiles")[-1]
+
+    assert (row.type, row.about) == ("SOCK", text)
+    assert illumos().text(f"0t{pid}::pid2proc | ::pfiles")[-1] == f"   5 SOCK {row.addr:016x} {text}"
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "text"),
+    [
+        ("so_faddr.soa_sa", 0x10, "socket: AF_INET 10.0.0.5 22 remote: ?"),
+        ("so_faddr.soa_len", 1 << 31, "socket: AF_INET 10.0.0.5 22"),
+        ("so_faddr.soa_len", 6, "socket: AF_INET 10.0.0.5 22 remote: AF_INET"),
+        ("so_laddr.soa_len", 0, "socket: AF_INET remote: AF_INET 10.0.0.9 50123"),
+    ],
+)
+def test_tells_what_can_be_read_of_a_socket(illumos, member, value, text):
+    debug = illumos()
+    (socket,) = debug.rows("0t401::pid2proc | ::fd 5 | ::print file_t f_vnode->v_data")
+    size = 4 if member.endswith("len") else 8
+    place = socket.value + debug.guest.objects.offsetof("struct sonode", member)
+
+    changed = illumos({place: value.to_bytes(size, "little")})
+
+    assert changed.rows("0t401::pid2proc | ::pfiles")[-1].about == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"so_priv": BASE + 0x100}, "socket: AF_UNIX /tmp/s remote: AF_UNIX "),
+        ({"so_priv": BASE + 0x100, "so_not_str": 1}, "socket: AF_UNIX"),
+        ({}, "socket: AF_UNIX"),
+        ({"so_family": 99}, "socket: family 99"),
+    ],
+)
+def test_sockets_of_later_kernels_keep_addresses_only_over_streams(values, text):
+    memory = TypedMemory(
+        "struct soaddr { void *soa_sa; unsigned soa_len; unsigned soa_maxlen; };"
+        "typedef struct sotpi_info { long sti_dev; struct soaddr sti_laddr; struct soaddr sti_faddr; } sotpi_info_t;"
+        "struct sonode { void *so_vnode; void *so_priv; short so_family; unsigned so_snd_qfull :1, so_not_str :1; };"
+    )
+    memory.object("struct sonode", BASE, {"so_family": 1, **values})
+    near = {"sti_laddr.soa_sa": BASE + 0x200, "sti_laddr.soa_len": 9}
+    far = {"sti_faddr.soa_sa": BASE + 0x300, "sti_faddr.soa_len": 2}
+    memory.object("sotpi_info_t", BASE + 0x100, {**near, **far})
+    memory.put(BASE + 0x200, b"\1\0/tmp/s\0")
+    memory.put(BASE + 0x300, b"\1\0")
+    guest = Illumos.__new__(Illumos)
+    guest.target = FakeTarget(memory.memory)
+    guest.__dict__["types"] = memory.kernel
+
+    assert describe_socket(guest, BASE) == text
 
 
 def test_a_door_that_cannot_be_read_has_no_more_to_it(illumos, process, word):

@@ -31,7 +31,7 @@ cyclics     what cpus call at their times             cyclic_traces   what they 
 callouts    what is called once, at its time          callout_choice   which of that somebody wants
 xcalls      what cpus ask of each other
 log         the system log                           files       open files        clock   the time of day
-names       names of files, by the kernel's cache of them
+names       names of files, by the kernel's cache of them              sockets     addresses of sockets
 hashes      hash tables of one implementation
 configuration   /etc/system, scheduling classes, zones
 frames      machine frames and the kernel's own numbers

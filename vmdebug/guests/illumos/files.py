@@ -18,7 +18,7 @@ MAX_FILES = 1 << 18
 MAX_MOUNTS = 1 << 14
 MAX_OPTIONS = 1 << 10
 SET, HIDDEN = 0x01, 0x02  # MO_SET, MO_NODISPLAY
-DOOR, PORT = 7, 10
+DOOR, SOCKET, PORT = 7, 9, 10
 KINDS = ("NON", "REG", "DIR", "BLK", "CHR", "LNK", "FIFO", "DOOR", "PROC", "SOCK", "PORT", "BAD")  # vtype_t
 
 
@@ -31,7 +31,7 @@ class NoSuchFile(DebuggerError):
 class OpenFile:
     """A file of a process: its descriptor and file_t, how it is open; of its vnode the address, kind, path if known.
 
-    `about` says what is behind a door or an event port; it is None for other kinds.
+    `about` says what is behind a door, a socket or an event port; it is None for other kinds.
     """
 
     number: int
@@ -98,12 +98,16 @@ def read_file(guest: "Illumos", number: int, address: int) -> OpenFile:
 
 
 def _about(guest: "Illumos", kind: int, data: int) -> str | None:
-    """What stands behind a vnode that is no file, by its private data: the process of a door, the port_t of a port."""
+    """What stands behind a vnode that is no file, by its private data; None where that cannot be read."""
     if kind == PORT:
         return f"[event port (port={data:x})]"
-    if kind != DOOR:
+    if kind not in (DOOR, SOCKET):
         return None
     try:
+        if kind == SOCKET:
+            from vmdebug.guests.illumos.sockets import describe_socket
+
+            return describe_socket(guest, data)
         target = guest.objects.at("door_node_t", data)["door_target"]
         return f"[door to '{target['p_user.u_comm'].string()}' (proc={int(target):x})]" if target else "[door, revoked]"
     except DebuggerError:
