@@ -111,6 +111,7 @@ def walk(call: Call) -> Iterator[Address]:
     """walk data structure
 
     Gives the address of each object that the walker finds. A variable takes the address in step with the stages behind.
+    Each cache of an illumos guest is a walker by its own name: of the buffers that are given out.
 
     Example:
         ::walk cpu

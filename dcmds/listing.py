@@ -234,7 +234,8 @@ def meaning_lines(rows: Iterable[Meaning], _: Show) -> Iterator[str]:
 def which(call: Call) -> Iterator[Meaning]:
     """show source of walk or dcmd
 
-    Tells for each name whether it is a dcmd, a walker or a macro alias, and which module defines it.
+    Tells for each name whether it is a dcmd, a walker or a macro alias, and which module defines it. A list that the
+    guest itself names, such as an illumos cache, is a walker too.
 
     Example:
         ::which status
@@ -245,6 +246,8 @@ def which(call: Call) -> Iterator[Meaning]:
     for word in words:
         name = word.removeprefix("::")
         found = [entry for entry in call.session.registry.definitions(name) if _fits(entry, _kind(call))]
+        if not found and (walker := cast(Session, call.session).find_walker(name)):
+            found = [walker]
         for entry in reversed(found):
             listed = [_definition(each) for each in reversed(found)] if "v" in call.flags else []
             yield Meaning(name, _meaning(entry), listed)

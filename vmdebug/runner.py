@@ -4,15 +4,15 @@ A frame is one source of commands (a line, a file, the string of ::eval). Frames
 bare expression would repeat.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from formats.lazy import dataclass
 from vmdebug import render, shell
-from vmdebug.dcmd import Call, Dcmd, Lines, Registry, Row, Text
+from vmdebug.dcmd import Call, Dcmd, Lines, Registry, Row, Text, Walker
 from vmdebug.errors import DebuggerError, ImageError, LanguageError, Unwinding, UsageError
-from vmdebug.guests.base import Guest
+from vmdebug.guests.base import Guest, WithWalks
 from vmdebug.lang import tree
 from vmdebug.lang.grammar import Parser
 from vmdebug.lang.numbers import MASK, SIGN
@@ -178,7 +178,7 @@ class Runner(State):
 
     def walk(self, name: str, start: int | None = None) -> Iterator[int]:
         """The addresses that a walker gives, from a starting address if it takes one."""
-        walker = self.registry.walker(name, self.guest_kind)
+        walker = self.find_walker(name)
         if walker is None:
             raise WalkError("unknown walk name")
         if walker.start == "required" and start is None:
@@ -186,6 +186,16 @@ class Runner(State):
         if walker.start == "none" and start is not None:
             raise WalkError("walker does not accept starting address")
         yield from walker.run(Call(self, walker, start, [] if start is None else [start]))
+
+    def find_walker(self, name: str) -> Walker | None:
+        """The walker of that name; where there is none, what the guest itself calls so."""
+        found = self.registry.walker(name, self.guest_kind)
+        walk = None if found else self.walks().get(name)
+        return Walker(name, lambda _: walk(), "none", f"walk {name}", str(self.guest_kind)) if walk else found
+
+    def walks(self) -> Mapping[str, Callable[[], Iterator[int]]]:
+        """What the guest itself has names for."""
+        return self._guest.walks() if isinstance(self._guest, WithWalks) else {}
 
     def addresses_in(self, rows: Iterable[Row]) -> Iterator[int]:
         """The addresses that rows pass on; text is an expression."""

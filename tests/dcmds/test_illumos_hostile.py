@@ -129,6 +129,7 @@ ASKED = (
     "::walk callouts_byid",
     "::walk callout_list",
     "::kmastat -k",
+    "::walk thread_cache",
     "::kmem_log",
     "fffffffec8014008::kmem_log",
     "::kmausers -ef",

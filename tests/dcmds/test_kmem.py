@@ -63,6 +63,42 @@ def test_a_cache_that_is_not_hashed_has_no_bufctls(illumos, cache):
     assert walked(illumos(), cache("kmem_alloc_8"), "bufctl") == []
 
 
+@pytest.mark.parametrize("name", ["kmem_alloc_4096", "kmem_alloc_8", "thread_cache"])
+def test_a_cache_is_a_walker_by_its_name(illumos, cache, name):
+    debug = illumos()
+
+    assert debug.text(f"::walk {name}") == debug.text(f"{cache(name):x}::walk kmem")
+    assert [row.value for row in debug.rows(f"::walk {name} | ::map .")] == walked(debug, cache(name), "kmem")
+    assert debug.text(f"::which {name}") == [f"{name} is a walker from module illumos"]
+    assert name not in [row.name for row in debug.rows("::walkers")]
+
+
+def test_a_cache_does_not_hide_a_walker(illumos, cache):
+    debug = illumos()
+    name = cache("thread_cache") + debug.guest.objects.offsetof("kmem_cache_t", "cache_name")
+
+    renamed = illumos({name: b"proc\0"})
+
+    assert [row.name for row in renamed.rows("::kmem_cache")][3] == "proc"
+    assert renamed.text("::walk proc") == debug.text("::walk proc")
+    assert renamed.text("::which proc") == debug.text("::which proc")
+
+
+def test_refuses_what_no_cache_is_called_and_a_start(illumos):
+    assert illumos().errors("::walk no_cache") == ["vmdebug: failed to perform walk: unknown walk name"]
+    assert illumos().errors("123::walk thread_cache") == [
+        "vmdebug: failed to perform walk: walker does not accept starting address"
+    ]
+    assert illumos().errors("::which no_cache") == ["vmdebug: no_cache not found"]
+
+
+def test_caches_that_a_damaged_list_still_reaches_are_walkers(illumos, changed):
+    debug = changed("kmem_alloc_8", "cache_next", 0x1000)
+
+    assert debug.text("::walk kmem_alloc_8") == illumos().text("::walk kmem_alloc_8")
+    assert debug.errors("::walk thread_cache") == ["vmdebug: failed to perform walk: unknown walk name"]
+
+
 def test_walks_slabs(illumos, cache):
     debug = illumos()
 

@@ -110,6 +110,7 @@ def session(registry):
         aliases={"mine": "::status"},
         symbols=table,
         guest=SimpleNamespace(types=Types()),
+        walks=lambda: {"zone_cache": None, "pro\x1bx": None},
         variables=SimpleNamespace(each=lambda: iter([(".", 0), ("rip", 0xFB8), ("rsp", 16), ("mine", 3)])),
     )
 
@@ -204,6 +205,11 @@ def test_walkers(complete):
     assert complete("::walk pro") == ["::walk proc", "::walk process_list"]
     assert complete("::walk ") == ["::walk cpu", "::walk proc", "::walk process_list", "::walk thread"]
     assert complete("::walk proc p") == []
+
+
+def test_walks_that_the_guest_names_behind_their_first_letter(complete):
+    assert complete("::walk zo") == ["::walk zone_cache"]
+    assert complete("::help zo") == []
 
 
 def test_help_takes_dcmds_by_either_name_and_walkers(complete):

@@ -91,6 +91,7 @@ def make_session():
         guest_kind="illumos",
         aliases={"mine": "::status"},
         symbols=table,
+        walks=dict,
         variables=SimpleNamespace(each=lambda: iter([("rip", 1)])),
     )
 

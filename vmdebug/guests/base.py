@@ -4,7 +4,7 @@ The kinds: illumos, linux, xen, unknown. A dcmd that knows one kind names it in 
 kind's class; the rest use what stands here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from formats.image import Fact
@@ -123,6 +123,15 @@ def with_spaces(guest: Guest) -> WithSpaces:
     if not isinstance(guest, WithSpaces):
         raise NoSpaces(guest.kind)
     return guest
+
+
+@runtime_checkable
+class WithWalks(Protocol):
+    """A guest some of whose lists can be walked by the names that its kernel gave them."""
+
+    def walks(self) -> Mapping[str, Callable[[], Iterator[int]]]:
+        """By its name, what walks each of those lists, as far as they can be found."""
+        ...
 
 
 class NoProcesses(DebuggerError):

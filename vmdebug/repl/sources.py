@@ -61,13 +61,20 @@ class Sources:
                 yield entry.name, entry.summary
 
     def walkers(self, prefix: str) -> Iterator[Found]:
+        """Walkers; behind a letter also what the guest itself names."""
+        yield from self.listed_walkers(prefix)
+        for name in sorted(self._session.walks()) if prefix else ():
+            if name.startswith(prefix) and WORD.fullmatch(name) and name.isprintable():
+                yield name, ""
+
+    def listed_walkers(self, prefix: str) -> Iterator[Found]:
         for entry in self._session.registry.walkers(self._session.guest_kind):
             if entry.name.startswith(prefix):
                 yield entry.name, entry.summary
 
     def commands(self, prefix: str) -> Iterator[Found]:
         """What `::help` and `::which` explain: dcmds by either name, and walkers."""
-        found = dict([*self.dcmds(prefix), *self.marked(prefix), *self.walkers(prefix)])
+        found = dict([*self.dcmds(prefix), *self.marked(prefix), *self.listed_walkers(prefix)])
         yield from sorted(found.items())
 
     def keys(self, stages: Sequence[Stage], prefix: str) -> Iterator[Found]:

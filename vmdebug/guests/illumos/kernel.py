@@ -162,6 +162,16 @@ class Illumos:
 
         return user_registers(self, find_process(self, pid))
 
+    def walks(self) -> Mapping[str, Callable[[], Iterator[int]]]:
+        """The buffers that each cache gave out, by its name."""
+        return self._walks
+
+    @cached_property
+    def _walks(self) -> Mapping[str, Callable[[], Iterator[int]]]:
+        from vmdebug.guests.illumos.kmem import caches_by_name
+
+        return {name: cache.allocated for name, cache in caches_by_name(self).items()}
+
     def landmarks(self) -> Mapping[str, int]:
         from vmdebug.guests.illumos.landmarks import read_landmarks
 

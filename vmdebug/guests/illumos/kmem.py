@@ -6,11 +6,13 @@ each buffer, the others have one in each buffer that is free. Specified in: sys/
 """
 
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.illumos.memory import each_cache
 from vmdebug.guests.memory import each_link
 from vmdebug.types.lists import each_avl, each_listed
 from vmdebug.types.typed import Typed
@@ -220,3 +222,14 @@ class Cache:
         if base in free:
             return Buffer(base, free[base] if self.hashed else None, given=False)
         return Buffer(base, self.find_bufctl(base), given=base not in waiting)
+
+
+def caches_by_name(guest: "Illumos") -> dict[str, Cache]:
+    """Every cache that can be found, by its name; of those with one name the first."""
+    found: dict[str, Cache] = {}
+    with suppress(DebuggerError):
+        for address in each_cache(guest):
+            cache = Cache(guest, address)
+            with suppress(ReadFailed):
+                found.setdefault(cache.name, cache)
+    return found

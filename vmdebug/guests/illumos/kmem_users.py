@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos.audits import Audit, read_audit
-from vmdebug.guests.illumos.kmem import Cache
+from vmdebug.guests.illumos.kmem import Cache, caches_by_name
 from vmdebug.guests.illumos.memory import each_cache
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def audited_caches(guest: "Illumos") -> list[Cache]:
 
 def caches_named(guest: "Illumos", names: Sequence[str]) -> list[Cache]:
     """Caches by their names. NoCache for a name that none has, NoAudits for a cache that records nothing."""
-    known: dict[str, Cache] = {}
-    for address in each_cache(guest):
-        known.setdefault(Cache(guest, address).name, Cache(guest, address))
-    found = []
+    known, found = caches_by_name(guest), []
     for name in names:
         if name not in known:
             raise NoCache(name)
