@@ -84,12 +84,13 @@ def _place(row: SegmentRow) -> str:
     text=full_lines,
     row=SegmentRow,
     guests=GUESTS,
+    whole=True,
 )
 def pmap(call: Call) -> Iterator[SegmentRow]:
     """print process memory map
 
-    The segments of a process: where each begins, its size, how much of its anonymous memory is in memory, and the path
-    of the file that it maps. What is in memory of a file alone is not counted.
+    The segments of a process, of several one after the other: where each begins, its size, how much of its anonymous
+    memory is in memory, and the path of the file that it maps. What is in memory of a file alone is not counted.
 
     Reads: p_as of proc_t, a_segtree of struct as, struct seg, struct segvn_data (vp, amp), v_path of vnode_t; for
     what is resident struct anon_map, struct anon_hdr, struct anon and every page_t.
@@ -99,18 +100,31 @@ def pmap(call: Call) -> Iterator[SegmentRow]:
     """
     guest, quick = illumos(call.guest), "q" in call.flags
     call.text = short_lines if quick else full_lines
+    if quick:
+        yield from (_row(call, guest, each, None, quick) for each in _each_mapping(call, guest))
+        return
+    found = list(_each_mapping(call, guest))
+    resident = count_resident(guest, {each.anon_map for each in found if each.anon_map})
+    for each in found:
+        yield _row(call, guest, each, resident.get(each.anon_map), quick)
+
+
+def _each_mapping(call: Call, guest: Illumos) -> Iterator[UserMapping]:
+    """The segments of the processes; of several, one without any is reported."""
     for process in call.addresses:
-        space = int(guest.objects.at("proc_t", process)["p_as"])
-        if not space:
-            raise NoSpace(process)
-        found = list(_each_mapping(call, guest, space))
-        resident = {} if quick else count_resident(guest, {each.anon_map for each in found if each.anon_map})
-        for each in found:
-            yield _row(call, guest, each, resident.get(each.anon_map), quick)
+        try:
+            yield from _each_of(call, guest, process)
+        except DebuggerError as err:
+            if len(call.addresses) == 1:
+                raise
+            call.warn(str(err))
 
 
-def _each_mapping(call: Call, guest: Illumos, space: int) -> Iterator[UserMapping]:
-    """The segments of an address space; one that cannot be read is reported."""
+def _each_of(call: Call, guest: Illumos, process: int) -> Iterator[UserMapping]:
+    """The segments of a process; one that cannot be read is reported."""
+    space = int(guest.objects.at("proc_t", process)["p_as"])
+    if not space:
+        raise NoSpace(process)
     for address in each_segment(guest, space):
         try:
             yield read_mapping(guest, address)

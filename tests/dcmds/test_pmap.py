@@ -140,6 +140,21 @@ def test_refuses_more_slots_than_any_kernel_has(illumos, anon_map, word, place):
     )
 
 
+def test_prints_what_several_processes_map(illumos, process, segments):
+    debug = illumos()
+    pids = (318, 640, 620)
+
+    lines = debug.text("::pgrep 'ttymon|defunct|java' | ::pmap")
+
+    assert sorted(lines[1:]) == sorted(
+        line for pid in pids if pid != 640 for line in debug.text(f"{process(pid):x}::pmap")[1:]
+    )
+    assert lines[0] == HEAD
+    assert debug.errors("::pgrep 'ttymon|defunct|java' | ::pmap") == [
+        f"vmdebug: the process at {process(640):x} has no address space"
+    ]
+
+
 def test_a_process_without_an_address_space_says_so(illumos, process):
     assert illumos().errors(f"{process(640):x}::pmap") == [
         f"vmdebug: the process at {process(640):x} has no address space"

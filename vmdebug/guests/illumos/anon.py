@@ -13,7 +13,7 @@ from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos.memory import segment
 from vmdebug.guests.illumos.pages import find_named
-from vmdebug.guests.memory import MAX_TABLE, BrokenList, TableTooLarge
+from vmdebug.guests.memory import MAX_TABLE, BrokenList, TableTooLarge, read_word
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.kernel import Illumos
@@ -89,7 +89,7 @@ def count_resident(guest: "Illumos", anon_maps: Iterable[int]) -> Mapping[int, i
     names: dict[int, list[Name] | DebuggerError] = {}
     for anon_map in anon_maps:
         try:
-            names[anon_map] = [_name(guest, anon) for anon in each_anon(guest, anon_map)]
+            names[anon_map] = list(_each_name(guest, anon_map))
         except DebuggerError as err:
             names[anon_map] = err
     wanted = {name for found in names.values() if isinstance(found, list) for name in found}
@@ -100,6 +100,8 @@ def count_resident(guest: "Illumos", anon_maps: Iterable[int]) -> Mapping[int, i
     }
 
 
-def _name(guest: "Illumos", anon: int) -> Name:
-    found = guest.objects.at("struct anon", anon)
-    return int(found["an_vp"]), int(found["an_off"])
+def _each_name(guest: "Illumos", anon_map: int) -> Iterator[Name]:
+    """The names of the pages of an anon_map; there may be millions."""
+    vnode, offset = (guest.objects.offsetof("struct anon", name) for name in ("an_vp", "an_off"))
+    for anon in each_anon(guest, anon_map):
+        yield read_word(guest.target.read, anon + vnode), read_word(guest.target.read, anon + offset)
