@@ -238,8 +238,8 @@ def reach(buffers: Buffers, links: Links, first: "Numbers") -> "NDArray[np.bool_
     while len(fresh):
         counts = starts[fresh + 1] - starts[fresh]
         skipped = np.repeat(starts[fresh] - (np.cumsum(counts) - counts), counts)
-        found = np.unique(links.targets[skipped + np.arange(int(counts.sum()))])
-        fresh = found[~marked[found]]
+        found = links.targets[skipped + np.arange(int(counts.sum()))]
+        fresh = np.unique(found[~marked[found]])
         marked[fresh] = True
     return marked
 

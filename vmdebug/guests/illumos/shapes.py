@@ -31,7 +31,6 @@ class Shapes:
         self._numbers: dict[Type, int] = {}
         self._leaves: dict[Type, Sequence[Leaf]] = {}
         self._pointers: dict[int, NDArray[np.int64]] = {}
-        self._sizes: NDArray[np.int64] | None = None
 
     def number(self, type_: Type) -> int:
         """The number of a type; typedefs and qualifiers of it have the same."""
@@ -46,14 +45,6 @@ class Shapes:
 
     def size(self, number: int) -> int:
         return self.types[number].complete().size
-
-    def sizes(self) -> "NDArray[np.int64]":
-        """The sizes of all types by their numbers; there is at least one."""
-        import numpy as np
-
-        if self._sizes is None or len(self._sizes) != len(self.types):
-            self._sizes = np.array([self.size(number) for number in range(len(self.types))], np.int64)
-        return self._sizes
 
     def pointers(self, number: int) -> "NDArray[np.int64]":
         """Of each word of a type the number of the type that it points to, -1 for one that is no such pointer.

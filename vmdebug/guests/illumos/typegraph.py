@@ -26,17 +26,15 @@ from vmdebug.targets.bulk import each_piece
 from vmdebug.types.model import Aggregate, Array, Type
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from vmdebug.guests.illumos.buffers import Numbers
     from vmdebug.guests.illumos.kernel import Illumos
 
-    Said = NDArray[np.int64]  # rows: a node, the type of a pointer into it, how far from its beginning that leads
 
 KEPT = "typegraph"
 UNMARKED, FRAGMENT, CONJECTURED, KNOWN = range(4)
 VARIABLE = "variable"
+Said = Sequence[int]  # a node, the type of a pointer into it, how far from its beginning that leads
+FEW = 1 << 8  # rows that are not worth being looked through for equal ones
 MAX_ROUNDS = 1 << 18
 MAX_SAID = 1 << 8  # that is kept of one node
 CACHES = {  # what a cache's buffers are
@@ -141,16 +139,11 @@ class Candidates:
         self.insides = np.zeros(count, np.int64)
         self.several: dict[int, set[tuple[int, int]]] = {}
 
-    def add(self, said: "Said") -> None:
-        """Note rows of a node, a type and a distance, sorted by node."""
-        import numpy as np
-
-        first = np.append(True, np.diff(said[:, 0]) != 0) & (self.types[said[:, 0]] == NONE)
-        numbers = said[first, 0]
-        self.types[numbers], self.insides[numbers] = said[first, 1], said[first, 2]
-        rest = said[~first]
-        other = (self.types[rest[:, 0]] != rest[:, 1]) | (self.insides[rest[:, 0]] != rest[:, 2])
-        for number, kind, inside in rest[other].tolist():
+    def add(self, number: int, kind: int, inside: int) -> None:
+        """Note that a pointer to a type leads into a node, so far from its beginning."""
+        if self.types[number] == NONE:
+            self.types[number], self.insides[number] = kind, inside
+        elif self.types[number] != kind or self.insides[number] != inside:
             known = self.several.setdefault(number, {(int(self.types[number]), int(self.insides[number]))})
             if len(known) < MAX_SAID:
                 known.add((kind, inside))
@@ -225,28 +218,29 @@ class Graph:
         """What the pointers of some nodes say, then those of the nodes that were found by that, until none is new."""
         for _ in range(MAX_ROUNDS):
             said = self._pointed(fresh, arrays=not sure)
-            if not len(said):
+            if not said:
                 return
             fresh = self._judge(said, sure)
 
-    def _pointed(self, numbers: "Numbers", *, arrays: bool) -> "Said":
-        """What the pointers in nodes say of those that they lead to, sorted by these."""
+    def _pointed(self, numbers: "Numbers", *, arrays: bool) -> list[Said]:
+        """What the pointers in nodes say of those that they lead to."""
         import numpy as np
 
-        found = [np.zeros((0, 3), np.int64)]
-        for shape in np.unique(self.type[numbers]).tolist():
+        found: list[Said] = []
+        for shape in set(self.type[numbers].tolist()):
             table, size = self.shapes.pointers(shape), self.shapes.size(shape)
             which = self._links_of(numbers[self.type[numbers] == shape])
             at = (self.links.places[which] - self.nodes.bases[self.links.sources[which]]).astype(np.int64)
             at = at % size if arrays else at
-            good = (at % WORD == 0) & (at // WORD < len(table))
+            good = (at % WORD == 0) & (at < len(table) * WORD)
             which, types = which[good], table[at[good] // WORD]
             which, types = which[types != NONE], types[types != NONE]
             targets = self.links.targets[which]
             inside = (self.links.values[which] - self.nodes.bases[targets]).astype(np.int64)
             free = ~self.fixed[targets]
-            found.append(np.stack((targets[free], types[free], inside[free]), 1))
-        return np.unique(np.concatenate(found), axis=0)
+            rows = np.stack((targets[free], types[free], inside[free]), 1)
+            found += (rows if len(rows) < FEW else np.unique(rows, axis=0)).tolist()
+        return found
 
     def _links_of(self, numbers: "Numbers") -> "Numbers":
         """The words of some nodes that point into others."""
@@ -257,35 +251,30 @@ class Graph:
         found: Numbers = skipped + np.arange(int(counts.sum()))
         return found
 
-    def _judge(self, said: "Said", sure: bool) -> "Numbers":
+    def _judge(self, said: Sequence[Said], sure: bool) -> "Numbers":
         """Note what pointers say, and decide of each node that they lead to; the nodes that have another type now."""
         import numpy as np
 
-        self._said.add(said)
-        touched = np.unique(said[:, 0])
-        if not sure:
-            touched = touched[self.state[touched] != KNOWN]
-        before, sizes = self.type[touched], self.shapes.sizes()
-        types = np.where(self._said.insides[touched] == 0, self._said.types[touched], NONE)
-        types[sizes[types] > self._sizes[touched]] = NONE
-        states = np.where(types == NONE, FRAGMENT, CONJECTURED)
-        for place, number in enumerate(touched.tolist()):
-            if number in self._said.several:
-                types[place], states[place] = self._decide(number)
-        certain = sure & (types != NONE) & (self._sizes[touched] < 2 * sizes[types])
-        states[certain] = KNOWN
-        self.type[touched], self.state[touched] = types, states
-        wanted = (types != before) & (types != NONE) & (states == (KNOWN if sure else CONJECTURED))
-        fresh: Numbers = touched[wanted]
-        return fresh
+        for number, kind, inside in said:
+            self._said.add(number, kind, inside)
+        fresh: list[int] = []
+        for number in dict.fromkeys(number for number, _, _ in said):
+            if sure or self.state[number] != KNOWN:
+                before = self.type[number]
+                self.type[number], self.state[number] = kind, state = self._decide(number, sure)
+                if kind not in (NONE, before) and state == (KNOWN if sure else CONJECTURED):
+                    fresh.append(number)
+        return np.array(fresh, np.int64)
 
-    def _decide(self, number: int) -> tuple[int, int]:
-        """Type and state of a node of which more than one thing is said: the type that begins with all others."""
+    def _decide(self, number: int, sure: bool) -> tuple[int, int]:
+        """Type and state of a node by what pointers say of it: the type that begins with all others."""
         whole = self._whole(number)
         if not whole:
             return NONE, FRAGMENT
         largest = max(whole, key=self.shapes.size)
-        return (largest if set(whole) <= {largest, *self.shapes.firsts(largest)} else NONE), CONJECTURED
+        if not set(whole) <= {largest, *self.shapes.firsts(largest)}:
+            return NONE, CONJECTURED
+        return largest, KNOWN if sure and self._sizes[number] < 2 * self.shapes.size(largest) else CONJECTURED
 
     def _whole(self, number: int) -> list[int]:
         """The types of pointers to a node's beginning that it has room for."""
