@@ -203,3 +203,11 @@ def test_other_modes():
     assert decode("ia32", bytes.fromhex("5589e5"), 0).text == "pushl  %ebp"
     assert decode("ia16", bytes.fromhex("55"), 0).text == "pushw  %bp"
     assert decode("default", bytes.fromhex("55"), 0).text == "***ERROR--unknown op code***"
+
+
+@pytest.mark.parametrize(("length", "column"), [(28, 32), (29, 32), (30, 40), (31, 40), (36, 40), (37, 40), (38, 48)])
+def test_a_long_location_goes_on_to_the_next_tab_stop(length, column):
+    name = "f" * length
+    debug = Debug(FakeTarget(dict(MEMORY)), FakeGuest([symbol(name, FUNCTION, len(CODE), "FUNC")]))
+
+    assert debug.printed("1001::dis -n 0") == f"{f'{name}+1:':{column}}movq   %rsp,%rbp\n"

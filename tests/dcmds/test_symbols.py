@@ -3,6 +3,7 @@
 import pytest
 
 from tests.fakes import Debug, FakeGuest, FakeTarget, symbol
+from vmdebug.symbols.table import Symbol
 
 HEAD = "Value              Size               Type  Bind  Other Shndx    Name\n"
 START = "0xfffffffffb800000|0x0000000000000000|NOTY |LOCL |0x0  |ABS     |_start\n"
@@ -156,3 +157,21 @@ def test_private_symbols_come_first(debug):
 @pytest.mark.parametrize("text", ["::nmadd x", "1::nmadd", "1::nmadd -s 1 -e 2 x", "::nmdel", "::nm a b"])
 def test_tells_the_usage(debug, text):
     assert "Usage: " in debug.refused(text)
+
+
+KINDS = [
+    (Symbol("und", 0, 0, "NOTY", "GLOB", shndx=0), "NOTY |GLOB |0x0  |UNDEF   |und"),
+    (Symbol("com", 8, 4, "COMM", "WEAK", shndx=0xFFF2), "COMM |WEAK |0x0  |COMMON  |com"),
+    (Symbol("sec", 0x10, 0, "SECT", "LOCL", shndx=7), "SECT |LOCL |0x0  |7       |sec"),
+    (Symbol("tls", 0x20, 8, "TLS", "GLOB", other=2), "TLS  |GLOB |0x2  |ABS     |tls"),
+    (Symbol("reg", 0x30, 8, "REGI", "GLOB"), "REGI |GLOB |0x0  |ABS     |reg"),
+    (Symbol("odd", 0x40, 8, "?", "GLOB"), "?    |GLOB |0x0  |ABS     |odd"),
+]
+
+
+def test_lists_every_kind_of_symbol():
+    debug = Debug(FakeTarget(), FakeGuest([each for each, _ in KINDS]))
+
+    assert [line.split("|", 2)[2] for line in debug.printed("::nm -h").splitlines()] == [text for _, text in KINDS]
+    assert debug.printed("::nm -hu -f name") == "und\n"
+    assert debug.printed("::nm -ht sect,tls -f name") == "sec\ntls\n"

@@ -199,3 +199,19 @@ def test_addresses_of_the_network(memory):
 
     assert shown(debug, "struct h") == ["{", "    a = 10.0.0.1", "    b = ::1", "}"]
     assert shown(debug, "-x struct h a") == ["a = {", "    a.s_addr = 0x100000a", "}"]
+
+
+def test_numbers_with_a_fraction_and_other_names_of_network_addresses():
+    types = TypedMemory("typedef unsigned int in_addr_t; struct n { float a; double b; long double c; in_addr_t d; };")
+    long_double = (0x3FFF << 64 | 0xC000_0000_0000_0000).to_bytes(16, "little")  # 1.5
+    types.put(BASE, struct.pack("<f4xd", -0.1, 3.9829317e-60) + long_double + bytes([192, 168, 0, 1]) + bytes(12))
+
+    assert shown(types.debug(), "struct n") == [
+        "{",
+        "    a = -1.0000000e-01",
+        "    b = +3.9829317e-60",
+        "    c = +1.5000000000000000e+00",
+        "    d = 192.168.0.1",
+        "}",
+    ]
+    assert shown(types.debug(), "-d struct n d") == ["d = 0t16820416"]
