@@ -5,22 +5,21 @@ from collections.abc import Iterator
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Text, dcmd, walker
-from vmdebug.guests.xen.domains import each_domain, each_vcpu, read_domain
-from vmdebug.guests.xen.hypervisor import xen
+from vmdebug.guests.xen.domains import each_domain, each_vcpu, hypervisor_of, read_domain
 
-GUESTS = ("xen",)
+GUESTS = ("xen", "illumos")
 
 
 @walker("domain", start="optional", guests=GUESTS)
 def walk_domain(call: Call) -> Iterator[int]:
     """walk the domains of the hypervisor, from one of them or from the first on"""
-    return each_domain(xen(call.guest), call.address)
+    return each_domain(hypervisor_of(call.guest), call.address)
 
 
 @walker("vcpu", start="optional", guests=GUESTS)
 def walk_vcpu(call: Call) -> Iterator[int]:
     """walk the vcpus of a domain, by default of the first"""
-    return each_vcpu(xen(call.guest), call.address)
+    return each_vcpu(hypervisor_of(call.guest), call.address)
 
 
 @dataclass(frozen=True)
@@ -58,17 +57,19 @@ DOMAIN = Text(
 def domain(call: Call) -> Iterator[DomainRow]:
     """display the domains of a Xen hypervisor
 
-    Of all domains, or of the one at the address. What the hypervisor does not keep shows as -.
+    Of all domains, or of the one at the address. What the hypervisor does not keep shows as -. The hypervisor is that
+    of an image of the machine, with its file xen-syms; or the one whose panic an illumos dom0 dumped, with the module
+    xpv.
 
     Reads: domain_list, hardware_domain or dom0, struct domain (domain_id, tot_pages, max_pages, options, vcpu, evtchn,
-    next_in_list); of older hypervisors its domain_flags and is_hvm.
+    next_in_list); of older hypervisors its domain_flags and is_hvm; of illumos xpv_panic_info.
 
     Example:
         ::domain
     """
-    guest = xen(call.guest)
-    for address in each_domain(guest) if call.address is None else call.addresses:
-        found = read_domain(guest, address)
+    xen = hypervisor_of(call.guest)
+    for address in each_domain(xen) if call.address is None else call.addresses:
+        found = read_domain(xen, address)
         yield DomainRow(
             addr=Vaddr(address),
             id=found.id,

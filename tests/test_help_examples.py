@@ -150,7 +150,7 @@ def sittings(tmp_path_factory, real):
 def image_for(entry):
     if entry.module == "disks":
         return "disk"
-    if entry.guests == ("xen",):
+    if entry.module == "xen_domains":
         return XEN
     return KERNELS.get(entry.module, LINUX) if entry.guests == ("linux",) else "demo"
 

@@ -78,6 +78,8 @@ ASKED = (
     "123::page_num2pp",
     "ffffffffabfee100::walk page",
     "::cycinfo",
+    "::domain",
+    "::walk vcpu",
     "ffffffffabfde100::cyclic",
     "::task",
     "::walk proc | ::print proc_t p_task | ::walk task",

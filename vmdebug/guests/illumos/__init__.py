@@ -4,6 +4,7 @@ debug_info  the page that says where everything begins
 modules     the ring of modctls, what each module has
 kernel      Illumos: symbols, types, identity; records and variables
 panic       the registers of a panic
+hypervisor  the hypervisor that panicked below dom0
 stacks      frames with the arguments that their functions saved
 cpus        the cpus, time        threads     threads and processes        findstack   threads' stacks
 processes   what identifies a process        stack_groups   threads that do the same

@@ -22,6 +22,7 @@ from vmdebug.unwind.frames import Frame
 
 if TYPE_CHECKING:
     from vmdebug.guests.illumos.htables import PageTables
+    from vmdebug.guests.xen.domains import Hypervisor
     from vmdebug.targets.spaces import AddressSpace
     from vmdebug.types.typed import Objects
 
@@ -181,6 +182,11 @@ class Illumos:
         from vmdebug.guests.illumos.spaces import space_at
 
         return space_at(self, address)
+
+    def hypervisor(self) -> "Hypervisor":
+        from vmdebug.guests.illumos.hypervisor import find_hypervisor
+
+        return find_hypervisor(self)
 
     @property
     def registers(self) -> Mapping[str, int]:

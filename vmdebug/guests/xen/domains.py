@@ -7,10 +7,11 @@ domain_flags and is_hvm; since then it points to max_vcpus of them.
 
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from formats.lazy import dataclass
-from vmdebug.errors import DebuggerError
+from vmdebug.errors import DebuggerError, NoTarget
+from vmdebug.guests.base import Guest
 from vmdebug.guests.memory import each_link, read_word
 from vmdebug.symbols.table import Symbol, SymbolTable
 from vmdebug.types.model import Array
@@ -65,6 +66,22 @@ class Hypervisor:
         except DebuggerError as err:
             raise NoDomainTypes from err
         return found
+
+
+@runtime_checkable
+class WithHypervisor(Protocol):
+    """A guest whose memory has a hypervisor's too."""
+
+    def hypervisor(self) -> Hypervisor:
+        """What its domains are read with; DebuggerError if there is none."""
+        ...
+
+
+def hypervisor_of(guest: Guest) -> Hypervisor:
+    """The hypervisor in a guest's memory, for dcmds that know domains."""
+    if not isinstance(guest, WithHypervisor):
+        raise NoTarget
+    return guest.hypervisor()
 
 
 @dataclass(frozen=True)

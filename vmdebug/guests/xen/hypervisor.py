@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from formats.frames import PAGE_SIZE
 from formats.image import Fact
-from vmdebug.errors import DebuggerError, NoTarget, ReadFailed
-from vmdebug.guests.base import Guest, Status
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.base import Status
 from vmdebug.guests.filetypes import caution_of, fact_of, shift_of, types_of
 from vmdebug.guests.xen.domains import Hypervisor
 from vmdebug.symbols.file import MovedPart, SymbolFile, build_id
@@ -108,7 +108,6 @@ class Xen:
 
         return Objects(self.types, self.target.read)
 
-    @property
     def hypervisor(self) -> Hypervisor:
         """Its names and structures, by which domains are read."""
         return Hypervisor(self.symbols, self.objects)
@@ -149,10 +148,3 @@ class Xen:
 
     def banner(self) -> Sequence[str]:
         return []
-
-
-def xen(guest: Guest) -> Hypervisor:
-    """What a guest's dcmds read domains with."""
-    if not isinstance(guest, Xen):
-        raise NoTarget
-    return guest.hypervisor
