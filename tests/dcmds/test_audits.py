@@ -161,6 +161,19 @@ def test_refuses_a_bufctl_of_a_cache_that_does_not_audit(illumos):
     ]
 
 
+def test_refuses_what_is_no_bufctl(illumos):
+    (line,) = illumos().errors(f"{BUFFERS[4]:x}::bufctl")
+
+    assert line == f"vmdebug: {BUFFERS[4]:x} is no bufctl: there is no cache at baddcafebaddcafe"
+
+
+def test_shows_a_transaction_whose_slab_is_gone(illumos, word):
+    debug = illumos()
+    slab = control(4) + debug.guest.objects.offsetof("kmem_bufctl_audit_t", "bc_slab")
+
+    assert illumos({slab: word(0x1000)}).text(bufctls(4)) == [HEAD, line(debug, 4)]
+
+
 def test_an_address_in_a_buffer_is_followed_by_its_record(illumos):
     debug = illumos()
     held, free = BUFFERS[4] + 8, BUFFERS[1]

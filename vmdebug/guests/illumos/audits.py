@@ -6,7 +6,6 @@ is full, so that an older copy may have been overwritten. Specified in: sys/kmem
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from formats.lazy import dataclass
@@ -27,6 +26,12 @@ class NotAudited(DebuggerError):
     def __init__(self, bufctl: int, cache: str) -> None:
         super().__init__(f"bufctl {bufctl:x}: nothing is recorded of it, KMF_AUDIT is not set for {cache}")
         self.bufctl = bufctl
+
+
+class NotBufctl(DebuggerError):
+    def __init__(self, address: int, cache: int) -> None:
+        super().__init__(f"{address:x} is no bufctl: there is no cache at {cache:x}")
+        self.address = address
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,24 @@ def read_audit(guest: "Illumos", address: int) -> Audit:
 
 
 def read_bufctl(guest: "Illumos", address: int) -> Audit:
-    """The same, of a bufctl that may be one of a cache that records nothing: NotAudited if so."""
+    """The same, of what may be a bufctl of a cache that records nothing (NotAudited), or no bufctl (NotBufctl)."""
     found = read_audit(guest, address)
-    with suppress(ReadFailed):  # the slab of an old transaction may be gone
-        cache = guest.objects.at("kmem_slab_t", found.slab)["slab_cache"]
-        if cache != found.cache and not cache["cache_flags"] & AUDIT:
-            raise NotAudited(address, cache["cache_name"].string())
+    cache = _slab_cache(guest, found.slab) or found.cache
+    try:
+        record = guest.objects.at("kmem_cache_t", cache)
+        if not record["cache_flags"] & AUDIT:
+            raise NotAudited(address, record["cache_name"].string())
+    except ReadFailed as err:
+        raise NotBufctl(address, cache) from err
     return found
+
+
+def _slab_cache(guest: "Illumos", slab: int) -> int | None:
+    """The cache that a slab belongs to; None for the slab of an old transaction, which may be gone."""
+    try:
+        return int(guest.objects.at("kmem_slab_t", slab)["slab_cache"])
+    except ReadFailed:
+        return None
 
 
 def each_transaction(guest: "Illumos", address: int) -> Iterator[Audit]:
