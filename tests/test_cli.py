@@ -293,3 +293,21 @@ def test_a_bug_is_one_line(monkeypatch, demo):
     assert (
         ran.stderr == "vmdebug: internal error: ZeroDivisionError: division by zero (VMDEBUG_TRACEBACK=1 shows where)\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "line"),
+    [
+        (["-s", "20"], "$s", "symbol matching distance = 0x14 (absolute mode)"),  # decimal
+        (["-V", "ia32"], "$V", "disassembly mode is ia32 (Intel 32-bit disassembler)"),
+        (["-P", "vm> "], "::set", '            command prompt: "vm> "'),
+        (["-I", "/a:/b"], "::set", "                macro path: /a:/b"),
+        (["-o", "array_mem_limit=5"], "::set", "  array member print limit: 5"),
+        (["-o", "adb,array_str_limit=none"], "::set", "  array string print limit: none"),
+        (["-o", "adb", "+o", "pager"], "::set", "          debugger options: adb,stop_on_bpt_nosym,write_readback"),
+    ],
+)
+def test_options_are_in_force_in_the_session(words, command, line, capsys):
+    assert main(["-S", *words, "-e", command]) == 0
+
+    assert line in capsys.readouterr().out.splitlines()

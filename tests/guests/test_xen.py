@@ -1,8 +1,11 @@
 """Hypervisors: how one is recognised, and domains of the layouts that real images do not have."""
 
 import struct
+from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fixtures import Guest
 from formats.opener import open_image
@@ -10,7 +13,7 @@ from tests.fakes import FakeTarget
 from tests.typed_memory import BASE, TypedMemory
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import find_guest
-from vmdebug.guests.xen.domains import Domain, Hypervisor, each_domain, each_vcpu, read_domain
+from vmdebug.guests.xen.domains import MAX_VCPUS, Domain, Hypervisor, each_domain, each_vcpu, read_domain
 from vmdebug.guests.xen.hypervisor import NotXen, find_image
 from vmdebug.symbols.table import Part, Symbol, SymbolTable
 from vmdebug.targets.target import Target
@@ -206,3 +209,24 @@ def test_without_registers_no_hypervisor_is_looked_for(tmp_path):
 
     with pytest.raises(NotXen, match="no page tables are known"):
         find_image(Target(open_image(f"{tmp_path / 'raw'}@0x0")))
+
+
+LAYOUTS = [OLD, NEW]
+WORDS = st.sampled_from([0, 1, BASE, BASE + 8, BASE + 0x1000, (1 << 64) - 1, 1 << 63]) | st.integers(0, (1 << 64) - 1)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(c=st.sampled_from(LAYOUTS), content=st.lists(WORDS, min_size=96, max_size=96), first=WORDS)
+def test_any_bytes_end_in_domains_or_one_error(c, content, first):
+    memory = Memory(c)
+    memory.typed.put(BASE, words(*content) * 6)
+    memory.pointer("domain_list", first)
+
+    for ask in (
+        lambda: [read_domain(memory.xen, each) for each in each_domain(memory.xen)],
+        lambda: [read_domain(memory.xen, each) for each in each_domain(memory.xen, BASE)],
+        lambda: len(list(each_vcpu(memory.xen))) <= MAX_VCPUS,
+        lambda: len(list(each_vcpu(memory.xen, BASE))) <= MAX_VCPUS,
+    ):
+        with suppress(DebuggerError):
+            assert ask() is not False
