@@ -1,5 +1,7 @@
 """Kinds of guest from elsewhere: asked when ours are not found, before a guest is unknown."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import fixtures
@@ -7,6 +9,7 @@ from formats.opener import open_image
 from vmdebug.errors import DebuggerError
 from vmdebug.guests import add_finder, find_guest, remove_finder
 from vmdebug.guests.unknown import Unknown
+from vmdebug.symbols.table import Part, Symbol
 from vmdebug.targets.target import Target
 
 
@@ -79,3 +82,16 @@ def test_one_that_fails_is_reported_and_the_next_is_asked(add, bare, find, reaso
     assert find_guest(bare).kind == "mine"
     assert len(told) == 1
     assert told[0].startswith(f"/plug/mine.py: its search for mine failed: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "found"),
+    [(None, "linux"), ([], "linux"), ([Symbol("_text", 1, 1)], "linux"), ([Symbol("xen_phys_start", 1, 8)], "xen")],
+)
+def test_the_file_of_a_hypervisor_has_it_looked_for_first(symbols, found, bare, monkeypatch):
+    """Under a hypervisor, vcpu 0 may run a kernel of a guest."""
+    for kind in ("linux", "xen"):
+        monkeypatch.setattr(f"vmdebug.guests.{kind}.find", lambda target, kind=kind: SimpleNamespace(kind=kind))
+    names = None if symbols is None else SimpleNamespace(has_symbols=bool(symbols), part=Part("", symbols))
+
+    assert find_guest(bare, names).kind == found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vmdebug.targets.target import Target
 
 KINDS = ("illumos", "linux", "xen")  # in the order in which they are tried
+HYPERVISORS = {"xen": "xen_phys_start"}  # a symbol of each that no kernel of a guest has
 
 Find = Callable[["Target"], "Guest"]
 Report = Callable[[str], None]
@@ -70,10 +71,10 @@ def find_guest(target: "Target", names: "SymbolFile | None" = None) -> "Guest":
     """The kernel in an image; one that no kind recognises is Unknown, and knows why.
 
     `names` is a file of the user's with symbols and types for a guest that lacks them: one that is not recognised, or
-    that has a method `take`.
+    that has a method `take`. That of a hypervisor has it looked for first: under it, vcpu 0 may run a guest's kernel.
     """
     reasons = []
-    for find in _each_finder():
+    for find in _each_finder(_kind_of(names)):
         try:
             guest = find(target)
         except (DebuggerError, ImageError) as err:
@@ -98,7 +99,17 @@ def _checked(guest: "Guest") -> "Guest":
     return guest
 
 
-def _each_finder() -> Iterator[Find]:
-    for kind in KINDS:
+def _kind_of(names: "SymbolFile | None") -> str:
+    """The hypervisor whose file it is, "" for any other."""
+    if names is None or not names.has_symbols:
+        return ""
+    try:
+        return next((kind for kind, symbol in HYPERVISORS.items() if names.part.find(symbol)), "")
+    except DebuggerError:
+        return ""  # a damaged file is told where it is needed
+
+
+def _each_finder(first: str) -> Iterator[Find]:
+    for kind in sorted(KINDS, key=lambda kind: kind != first):
         yield import_module(f"vmdebug.guests.{kind}").find
     yield from FINDERS
