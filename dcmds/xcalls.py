@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from formats.frames import Vaddr
 from formats.lazy import dataclass
 from vmdebug.dcmd import Call, Hex, Show, dcmd
-from vmdebug.errors import DebuggerError
-from vmdebug.guests.illumos.cpus import each_cpu, find_cpu
+from vmdebug.errors import DebuggerError, ReadFailed
+from vmdebug.guests.illumos.cpus import Cpu, each_cpu, find_cpu
 from vmdebug.guests.illumos.kernel import illumos
-from vmdebug.guests.illumos.xcalls import CrossCall, read_pending
+from vmdebug.guests.illumos.xcalls import Pending, read_pending
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,22 @@ def xcall(call: Call) -> Iterator[CrossCallRow]:
     """
     guest = illumos(call.guest)
     for cpu in each_cpu(guest) if call.address is None else [find_cpu(guest, call.address)]:
-        found = read_pending(guest, cpu)
-        shown: CrossCall | None = None
         try:
-            for shown in found.calls:
-                yield CrossCallRow(
-                    addr=Vaddr(cpu.address),
-                    cpu=cpu.id,
-                    pend=found.count,
-                    handler=Vaddr(shown.function),
-                    arguments=[Hex(value) for value in shown.arguments],
-                )
-        except DebuggerError as err:
+            pending = read_pending(guest, cpu)
+        except ReadFailed as err:
             call.warn(f"failed to read the cross calls of cpu {cpu.id}: {err}")
-        if shown is None:
-            yield CrossCallRow(Vaddr(cpu.address), cpu.id, found.count, None, ())
+            continue
+        yield from _rows(call, cpu, pending)
+
+
+def _rows(call: Call, cpu: Cpu, pending: Pending) -> Iterator[CrossCallRow]:
+    """A row for each cross call of a cpu, or the one that says that there is none."""
+    found = None
+    try:
+        for found in pending.calls:
+            arguments = [Hex(value) for value in found.arguments]
+            yield CrossCallRow(Vaddr(cpu.address), cpu.id, pending.count, Vaddr(found.function), arguments)
+    except DebuggerError as err:
+        call.warn(f"failed to read the cross calls of cpu {cpu.id}: {err}")
+    if found is None:
+        yield CrossCallRow(Vaddr(cpu.address), cpu.id, pending.count, None, ())

@@ -25,7 +25,7 @@ TRAPS = (
     *("#mf", "#ac", "#mc", "#xf"),
 )
 MAX_CPUS = 1 << 12
-MAX_RECORDS = 1 << 14  # of a cpu; a kernel's own have about fifty
+MAX_RECORDS = 1 << 12  # of a cpu; a kernel's own have about fifty
 
 
 class NoTrapTrace(DebuggerError):
