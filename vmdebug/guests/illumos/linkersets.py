@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from vmdebug.errors import DebuggerError
-from vmdebug.guests.memory import MAX_TABLE
 from vmdebug.symbols.table import Symbol
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 START, STOP = "__start_set_", "__stop_set_"
 POINTER = 8  # bytes
+MAX_SIZE = 1 << 20  # bytes of a set
 
 
 class NoSuchSet(DebuggerError):
@@ -48,6 +48,6 @@ def each_in_set(guest: "Illumos", address: int) -> Iterator[int]:
     if stop is None:
         raise BadSet(name, f"there is no symbol {STOP}{name}")
     size = stop.value - address
-    if not 0 <= size <= MAX_TABLE:
+    if not 0 <= size <= MAX_SIZE:
         raise BadSet(name, f"it begins at {address:x} and ends at {stop.value:x}")
     yield from guest.objects.array("uintptr_t", address, size // POINTER)
