@@ -20,7 +20,7 @@ GUESTS = ("illumos",)
 
 @walker("devnames", guests=GUESTS)
 def walk_devnames(call: Call) -> Iterator[int]:
-    """walk the entries of the devnames array that have a driver"""
+    """walk the entries of devnames that have a driver"""
     return (each.address for each in each_driver(illumos(call.guest)))
 
 
@@ -57,7 +57,7 @@ DRIVER_FULL = Text(
     guests=GUESTS,
 )
 def devnames(call: Call) -> Iterator[DriverRow]:
-    """print devnames array
+    """list drivers by their major numbers
 
     Every driver that has a major number, with the first node of the device tree that is its.
 
@@ -85,7 +85,7 @@ class MajorRow:
 
 @dcmd("name2major", synopsis="driver", text=Text("{major:r}"), row=MajorRow, guests=GUESTS)
 def name2major(call: Call) -> Iterator[MajorRow]:
-    """convert dev name to major number
+    """tell the major number of a driver
 
     Reads: struct devnames (dn_name) of devnamesp, devcnt.
 
@@ -100,7 +100,7 @@ def name2major(call: Call) -> Iterator[MajorRow]:
 
 @dcmd("major2name", address="optional", synopsis="[major]", text=Text("{name}"), row=MajorRow, guests=GUESTS)
 def major2name(call: Call) -> Iterator[MajorRow]:
-    """convert major number to dev name
+    """tell the driver of a major number
 
     The number stands before or behind the command.
 
@@ -143,7 +143,7 @@ def _numbers(call: Call) -> DeviceNumbers:
 
 @dcmd("devt", address="optional", synopsis="[dev]", text=DEVT, row=DeviceNumbers, guests=GUESTS)
 def devt(call: Call) -> Iterator[DeviceNumbers]:
-    """display a dev_t's major and minor numbers
+    """split a dev_t into its two numbers
 
     In decimal. The dev_t stands before or behind the command; of a 64-bit kernel's its upper half is the major number.
 
@@ -157,7 +157,7 @@ def devt(call: Call) -> Iterator[DeviceNumbers]:
 
 @dcmd("dev2major", address="optional", synopsis="[dev]", text=Text("{major:r}"), row=DeviceNumbers, guests=GUESTS)
 def dev2major(call: Call) -> Iterator[DeviceNumbers]:
-    """convert dev_t to a major number
+    """tell the major number in a dev_t
 
     Reads: nothing.
 
@@ -179,7 +179,7 @@ class MinorNumber:
 
 @dcmd("dev2minor", address="optional", synopsis="[dev]", text=Text("{minor:r}"), row=MinorNumber, guests=GUESTS)
 def dev2minor(call: Call) -> Iterator[MinorNumber]:
-    """convert dev_t to a minor number
+    """tell the minor number in a dev_t
 
     Reads: nothing.
 
@@ -206,7 +206,7 @@ BOUND = Text("{driver}", missing="(driver not attached)")
 
 @dcmd("devinfo2driver", address="required", text=BOUND, row=BoundRow, guests=GUESTS)
 def devinfo2driver(call: Call) -> Iterator[BoundRow]:
-    """find driver name for this devinfo node
+    """tell the driver of a node of the device tree
 
     Reads: struct dev_info (devi_major, devi_node_state, devi_instance), devnamesp.
 
@@ -229,7 +229,7 @@ class NodeRow:
 
 @dcmd("modctl2devinfo", address="required", text=Text("{addr:x}"), row=NodeRow, guests=GUESTS, whole=True)
 def modctl2devinfo(call: Call) -> Iterator[NodeRow]:
-    """given a modctl, list its devinfos
+    """list the nodes of the driver that a module is
 
     The nodes of the driver that the module is, by its name.
 

@@ -217,9 +217,9 @@ QUICK = (Flag("q", "without properties"),)
 
 @dcmd("devinfo", address="required", flags=QUICK, text=node_lines, row=DeviceRow, guests=GUESTS)
 def devinfo(call: Call) -> Iterator[DeviceRow]:
-    """detailed devinfo of one node
+    """show a node of the device tree with its properties
 
-    A node of the device tree with its properties, as ::prtconf -v shows it.
+    As ::prtconf -v shows it.
 
     Reads: struct dev_info, devnamesp, ddi_prop_t.
 
@@ -240,7 +240,7 @@ def devinfo(call: Call) -> Iterator[DeviceRow]:
     guests=GUESTS,
 )
 def devbindings(call: Call) -> Iterator[DeviceRow]:
-    """print devinfo nodes bound to device-name or major-num
+    """show the nodes of a driver
 
     The nodes of a driver, which is named, or whose major number stands before the command.
 

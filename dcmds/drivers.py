@@ -23,7 +23,7 @@ GUESTS = ("illumos",)
 
 @walker("minornode", start="required", guests=GUESTS)
 def walk_minornode(call: Call) -> Iterator[int]:
-    """given a devinfo node, walk its minor nodes"""
+    """walk the minor nodes of a node of the device tree"""
     return each_minor(illumos(call.guest), call.address or 0)
 
 
@@ -53,7 +53,7 @@ MINOR = Text(
 
 @dcmd("minornodes", address="required", text=MINOR, row=MinorRow, guests=GUESTS)
 def minornodes(call: Call) -> Iterator[MinorRow]:
-    """given a devinfo node, print its minor nodes
+    """list the minor nodes of a node of the device tree
 
     Reads: devi_minor of struct dev_info, struct ddi_minor_data (next, d_minor).
 
@@ -73,13 +73,13 @@ def minornodes(call: Call) -> Iterator[MinorRow]:
 
 @walker("softstate", start="required", guests=GUESTS)
 def walk_softstate(call: Call) -> Iterator[int]:
-    """given an i_ddi_soft_state*, walk the states of its instances"""
+    """walk what a driver keeps of its instances"""
     return (state for state in each_soft_state(illumos(call.guest), call.address or 0) if state)
 
 
 @walker("softstate_all", start="required", guests=GUESTS)
 def walk_softstate_all(call: Call) -> Iterator[int]:
-    """given an i_ddi_soft_state*, walk the states of its instances, those without one as NULL"""
+    """walk what a driver keeps of its instances, NULL for those without"""
     return each_soft_state(illumos(call.guest), call.address or 0)
 
 
@@ -101,9 +101,9 @@ STATES = Text("{instance:>8x} {addr:016x}", head="INSTANCE SOFTSTATE")
 
 @dcmd("softstate", address="required", synopsis="[instance]", text=STATE, row=StateRow, guests=GUESTS)
 def softstate(call: Call) -> Iterator[StateRow]:
-    """retrieve soft-state pointer
+    """find what a driver keeps of an instance
 
-    What a driver keeps of an instance, by the pointer that it gave to ddi_soft_state_init; without a number of all
+    By the pointer that it gave to ddi_soft_state_init; without a number of all
     instances, with their numbers. The number is read in the current radix.
 
     Reads: struct i_ddi_soft_state (array, n_items).
@@ -178,9 +178,9 @@ CONNECTION = Text(
     guests=GUESTS,
 )
 def hotplug(call: Call) -> Iterator[ConnectionRow]:
-    """print registered hotplug info
+    """list the places where devices can be plugged in
 
-    Every place where a device can be plugged in, or those of the node at the address and what is below it.
+    All of them, or those of the node at the address and what is below it.
 
     Reads: struct dev_info from top_devinfo (devi_hp_hdlp), ddi_hp_cn_handle_t (cn_dip, cn_info, next).
 

@@ -112,7 +112,7 @@ def _key(row: EntryRow) -> str:
     guests=GUESTS,
 )
 def modhash(call: Call) -> Iterator[HashRow]:
-    """display information about one or all mod_hash structures
+    """list hash tables, the lengths of their chains, their entries
 
     Every hash table that mod_hash_create made, or the one at the address, with the length and the number of its longest
     chain. With the number of a chain only that chain is looked at. With -k or -v tables without such an entry are left
@@ -200,7 +200,7 @@ WORD = Text("{word:x}")
     guests=GUESTS,
 )
 def modent(call: Call) -> Iterator[EntryRow | WordRow]:
-    """display information about a mod_hash_entry
+    """show an entry of a hash table
 
     Its value and its key; with -k or -v only one of them, which goes down a pipe.
 

@@ -71,9 +71,9 @@ NAME = Text("{addr:016x} {directory:016x} {name}", head=f"{'VP':<16} {'DVP':<16}
 
 @dcmd("dnlc", text=NAME, row=NameRow, guests=GUESTS)
 def dnlc(call: Call) -> Iterator[NameRow]:
-    """print DNLC contents
+    """list the names in the directory name lookup cache
 
-    Every name in the directory name lookup cache, with the vnode that it refers to and that of its directory.
+    Each with the vnode that it refers to and that of its directory.
 
     Reads: nc_hash, nc_hashsz, nc_hash_t, ncache_t (hash_next, vp, dp, namlen, name).
 
