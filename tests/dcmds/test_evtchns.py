@@ -1,6 +1,7 @@
 import pytest
 
 from vmdebug.errors import DebuggerError
+from vmdebug.guests.illumos.events import EventChannels
 
 GLD = "gld_mac_info_t"  # which the demo does not have
 HEAD = "Type          Evtchn IRQ IPL CPU ISR(s) "
@@ -220,3 +221,10 @@ def test_behind_the_common_handler_of_network_cards_stands_the_drivers_own(illum
     debug.session.run(f"{common:x}::nmadd gld_intr")
 
     assert [row.isr for row in debug.rows("::evtchns") if row.irq in (260, 261)] == ["xenconsintr", "xenbus_intr"]
+
+
+def test_names_the_virq_of_machine_checks(illumos, monkeypatch):
+    """Whose number is beyond the demo's table."""
+    monkeypatch.setattr(EventChannels, "_bound", lambda self, name, irq: 16 if name == "virq_info" else -1)
+
+    assert [row.type for row in illumos().rows("4::evtchns")] == ["virq:mca"]
