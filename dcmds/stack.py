@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from vmdebug.calls import ALL, FrameRow, each_frame_row, frame_lines, full_lines
 from vmdebug.dcmd import Call, Flag, dcmd
+from vmdebug.typed_calls import DETAILS, detailed
 
 SHOWN = 6  # arguments of each call, unless a number is given
 
 
-@dcmd(("$c", "stack"), address="optional", synopsis="[cnt]", text=frame_lines, row=FrameRow)
+@dcmd(("$c", "stack"), address="optional", synopsis="[-nstv] [cnt]", flags=DETAILS, text=frame_lines, row=FrameRow)
 def stack(call: Call) -> Iterator[FrameRow]:
     """print stack backtrace
 
@@ -20,10 +21,10 @@ def stack(call: Call) -> Iterator[FrameRow]:
     Example:
         $c
     """
-    yield from _frames(call, _count(call, SHOWN))
+    yield from _frames(call, full="v" in call.flags)
 
 
-@dcmd(("$C", "stackregs"), address="optional", synopsis="[cnt]", text=full_lines, row=FrameRow)
+@dcmd(("$C", "stackregs"), address="optional", synopsis="[-nstv] [cnt]", flags=DETAILS, text=full_lines, row=FrameRow)
 def stackregs(call: Call) -> Iterator[FrameRow]:
     """print stack backtrace with frame pointers
 
@@ -32,15 +33,15 @@ def stackregs(call: Call) -> Iterator[FrameRow]:
     Example:
         $C
     """
-    yield from _frames(call, ALL if _count(call, ALL) else 0)
+    yield from _frames(call, full=True)
 
 
 @dcmd(
     "cpustack",
     address="optional",
-    synopsis="[-v] [-c cpuid] [cnt]",
+    synopsis="[-nstv] [-c cpuid] [cnt]",
     flags=(
-        Flag("v", "with frame pointers and all arguments"),
+        *DETAILS,
         Flag("c", "the cpu's number, in the current radix", "number", "cpuid"),
     ),
     text=frame_lines,
@@ -59,21 +60,24 @@ def cpustack(call: Call) -> Iterator[FrameRow]:
     if number is None and call.address is not None:
         number = call.guest.cpu_id(call.address)
     saved = call.target.vcpu(number or 0).registers
-    full = "v" in call.flags
-    call.text = full_lines if full else frame_lines
-    count = _count(call, ALL if full else SHOWN)
+    count = _count(call, full="v" in call.flags)
     registers = {name: value for name, value in saved.items() if name != "rip"}
-    count = ALL if full and count else count
     yield from each_frame_row(call, call.guest.frames(registers, arguments=count > 0), count)
 
 
-def _frames(call: Call, count: int) -> Iterator[FrameRow]:
+def _frames(call: Call, full: bool) -> Iterator[FrameRow]:
     """The calls from the representative registers on, or from the frame at the address."""
+    count = _count(call, full)
     start = call.session.registers if call.address is None else {"rbp": call.address}
     yield from each_frame_row(call, call.session.unwind(start, arguments=count > 0), count)
 
 
-def _count(call: Call, default: int) -> int:
+def _count(call: Call, full: bool) -> int:
+    """How many arguments of each call are shown: as many as are typed, in full all or none. And how they are."""
     if len(call.args) > 1:
         raise call.usage()
-    return call.number(call.args[0]) if call.args else default
+    call.text = full_lines if full else frame_lines
+    if call.flags.keys() & {"n", "s", "t"}:
+        call.text = detailed(call, full)
+    count = call.number(call.args[0]) if call.args else ALL if full else SHOWN
+    return ALL if full and count else count

@@ -1,3 +1,4 @@
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +7,7 @@ from tests.fakes import Debug, FakeGuest, FakeTarget, symbol
 from tests.typed_memory import TypedMemory
 from vmdebug.errors import DebuggerError
 from vmdebug.guests.illumos.stacks import find_arguments
-from vmdebug.types.model import Argument, Function, known
+from vmdebug.types.model import Argument, Enum, Function, known
 from vmdebug.unwind.frames import INVALID, NO_MAPPING, Frame
 
 CPU = 0xFFFF_FFFF_FBC4_B7F0
@@ -84,6 +85,44 @@ def test_shows_so_many_arguments(illumos, count, line):
 def test_shows_all_arguments_or_none_in_full(illumos, count, line):
     for command in (f"$C {count}", f"::cpustack -v {count}"):
         assert any(each.endswith(f"turnstile_wakeup+0x16e{line}") for each in illumos().text(command))
+
+
+def test_shows_the_size_of_each_frame_in_front(illumos, stack):
+    lines, pointers = stack
+    sizes = [" " * 7, *(f"[{after - before:>4x}] " for before, after in itertools.pairwise(pointers))]
+
+    assert illumos().text("::cpustack -s -c 0") == [a + b for a, b in zip(sizes, lines, strict=True)]
+
+
+def test_shows_addresses_instead_of_names(illumos):
+    debug = illumos()
+    rows = debug.rows("$C")
+
+    assert debug.text("$C -n 0") == [f"{row.fp:016x} 0x{row.pc:x}()" for row in rows]
+    assert debug.text("$c -v -n 0") == debug.text("$C -n 0")
+    assert debug.rows("$C -n") == rows
+
+
+def test_shows_the_types_of_what_functions_return_and_take(illumos):
+    lines = illumos().text("$c -t")
+
+    assert lines[2] == "uint_t av_dispatch_autovect+0x8c((uint_t)102)"
+    assert lines[4] == "switch_sp_and_call+0x13()"
+    assert [line for line in lines if "turnstile_wakeup" in line] == [
+        "void turnstile_wakeup+0x16e((turnstile_t *)fffffffec33a64d8, (int)0, (int)1, (kthread_t *)NULL)"
+    ]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1, "(enum how)HOW_FAST"), (9, "(enum how)9")])
+def test_shows_the_constant_of_an_argument_that_is_an_enum(value, shown):
+    how = Enum("how", 4, lambda: [("HOW_SLOW", 0), ("HOW_FAST", 1)])
+    function = Function(known(how), [Argument(known(how))])
+    frame = Frame(0x1010, 0x2000, (value,))
+    guest = FakeGuest([symbol("go", 0x1000, 0x40, "FUNC")])
+    guest.types = SimpleNamespace(function=lambda symbol: function)
+    guest.frames = lambda registers, arguments=True: iter([frame])
+
+    assert Debug(FakeTarget({}), guest).printed("$c -t") == f"enum how go+0x10({shown})\n"
 
 
 def test_begins_with_the_caller_where_only_a_frame_is_known(illumos, stack):
@@ -203,7 +242,7 @@ def test_shows_six_arguments_unless_told_otherwise():
     assert debug.printed("$c") == "many+4(1, 2, 3, 4, 5, 6)\n"
     assert debug.printed("$c 8") == "many+4(1, 2, 3, 4, 5, 6, 7, 8)\n"
     assert debug.printed("$C") == "0000000000002000 many+4(1, 2, 3, 4, 5, 6, 7, 8, 9)\n"
-    assert debug.refused("$c 1 2").splitlines()[0] == "Usage: [address]$c [cnt]"
+    assert debug.refused("$c 1 2").splitlines()[0] == "Usage: [address]$c [-nstv] [cnt]"
 
 
 TYPES = "struct small { long a, b; }; struct large { long a, b, c; };"

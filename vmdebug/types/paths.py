@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from vmdebug.types.errors import BadPath, OutOfBounds, UnknownMember, WrongKind
-from vmdebug.types.model import Aggregate, Array, Member, Pointer, Type
+from vmdebug.types.model import Aggregate, Array, Member, Pointer, Type, known
 
 MAX_STEPS = 256
 MAX_SLICE = 1 << 16
@@ -142,7 +142,7 @@ class Follower:
             start = self._pointer(place)
         start += index * element.size
         if ".." in text:
-            return Place(Array(lambda: element, count), start, slice=True)
+            return Place(Array(known(element), count), start, slice=True)
         return Place(element, start, arrow=isinstance(base, Pointer) and index == 0 and named)
 
     def _range(self, text: str, length: int) -> tuple[int, int]:
