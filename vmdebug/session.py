@@ -89,10 +89,12 @@ class Session(Runner):
 
     def run_nested(self, text: str) -> None:
         """Run a command line for a dcmd: its output goes where ours goes; `status` says how it ended."""
+        chosen = self.chosen_text
         with self.frame(STRING, string=True) as frame:
             self.status = OK
             if not self._run_again(text, frame):
                 self.status = ERROR
+        self.chosen_text = chosen  # how our own rows are printed
 
     def run_for(self, call: Call, text: str) -> Iterator[Row]:
         """Run a command line as what a dcmd does: its rows go on, or its output where ours goes; dot is left as it
