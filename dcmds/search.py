@@ -99,14 +99,14 @@ def kgrep(call: Call) -> Iterator[ValueRow]:
     Looks through the kernel's mapped memory for aligned values of the size of a pointer that equal the address. What
     the page tables do not map, or the image does not hold, is passed over; so is what a hypervisor keeps for itself.
     A page that is mapped twice is found twice. To search elsewhere than in the kernel's half of a 64-bit address space,
-    give the limits.
+    give the limits; in the context of a process (::context) its own memory is searched.
 
     Reads: the memory that the kernel's page tables map.
 
     Example:
         fffffffffbc4b7f0::kgrep -v
     """
-    scope = kernel_scope(call.target.kernel, call.flags.get("a"), call.flags.get("A"))
+    scope = _mapped_scope(call)
     for value in call.addresses:
         wanted = _wanted(call, value)
         progress = Progress(call, scope)
@@ -200,4 +200,10 @@ def _scope(call: Call) -> Scope:
         return physical_scope(call.target.image, *limits)
     if "P" in call.flags:
         return process_scope(with_processes(call.guest).space_of_process(call.flags["P"]), *limits)
-    return kernel_scope(call.target.kernel, *limits)
+    return _mapped_scope(call)
+
+
+def _mapped_scope(call: Call) -> Scope:
+    """The kernel's memory, or that of the process that ::context entered."""
+    own = process_scope if call.session.process else kernel_scope
+    return own(call.target.kernel, call.flags.get("a"), call.flags.get("A"))

@@ -70,6 +70,20 @@ def test_the_context_of_a_process_reads_what_its_guest_saw_there(case):
     assert len(pages) >= 20
 
 
+def test_a_search_in_a_context_finds_what_the_process_holds(case):
+    session, said = case
+    role, pid, vaddr = re.search(r"^PAGEMAP role=(\w+) pid=(\d+) what=pattern va=0x(\w+) ", said, re.M).groups()
+    first = session.rows(f"0t{pid}::context; {vaddr}/J")[0].value
+
+    places = [row.addr for row in session.rows(f"{first:x}::kgrep")]
+    texts = [row.addr for row in session.rows(f"::find -a {vaddr} {role}")]
+    session.rows("0::context")
+
+    assert int(vaddr, 16) in places
+    assert int(vaddr, 16) in texts
+    assert all(address < 1 << 47 for address in places)
+
+
 def test_the_address_space_in_a_context_is_the_process_own(case):
     session, _ = case
     expected = session.rows("1::vmmap")
