@@ -101,9 +101,9 @@ def _is_kernel(space: AddressSpace, found: MappedRange) -> bool:
 
 
 def _what(call: Call, address: int) -> Sequence[str]:
-    """What ::whatis prints; dot stays where it was."""
+    """What ::whatis prints without records; dot stays where it was."""
     session, dot = cast(Session, call.session), call.session.dot
     try:
-        return session.run_held(".::whatis", address)
+        return session.run_held(".::whatis -q", address)
     finally:
         session.dot = dot

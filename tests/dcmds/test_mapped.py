@@ -22,7 +22,7 @@ def test_says_what_the_kernel_keeps_there(illumos):
     lines = debug.text("::ptmap -w")
 
     assert lines[::2] == debug.text("::ptmap")
-    assert lines[1::2] == [debug.text(f"{row.vaddr:x}::whatis")[0] for row in debug.rows("::ptmap")]
+    assert lines[1::2] == [debug.text(f"{row.vaddr:x}::whatis -q")[0] for row in debug.rows("::ptmap")]
     assert debug.text("10=K; ::ptmap -w !true; .=K") == debug.text("10=K; .=K")
 
 
