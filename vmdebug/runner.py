@@ -47,6 +47,17 @@ class UnknownDcmd(DebuggerError):
         super().__init__(f"invalid command '{shown}': {reason}")
 
 
+class OtherGuests(DebuggerError):
+    """A command that knows guests of other kinds only."""
+
+    def __init__(self, name: str, kinds: Sequence[str], kind: str) -> None:
+        shown = name if name[0] in "$:>" else f"::{name}"
+        super().__init__(
+            f"command is not supported by current target ({shown} is for guests of kind {' and '.join(kinds)},"
+            f" this is {kind})"
+        )
+
+
 class LeaveFrame(Unwinding):
     """`$<` alone: the macro that runs is left."""
 
@@ -332,9 +343,13 @@ class Runner(State):
                 return Bound(write_dcmd(stage.verb, stage.letter), self._words(stage.arguments))
 
     def find_dcmd(self, name: str) -> Dcmd:
-        """The dcmd of that name for this guest; UnknownDcmd otherwise."""
+        """The dcmd of that name for this guest; OtherGuests or UnknownDcmd otherwise."""
         found = self.registry.dcmd(name, self.guest_kind)
         if found is None:
+            others = (entry for entry in self.registry.definitions(name) if isinstance(entry, Dcmd))
+            kinds = {kind for entry in others for kind in entry.guests or ()}
+            if kinds and self.guest_kind:
+                raise OtherGuests(name, sorted(kinds), self.guest_kind)
             module = name.rpartition("`")[0]
             known = not module or any(entry.module == module for entry in self.registry.dcmds(self.guest_kind))
             raise UnknownDcmd(name) if known else UnknownDcmd(name, "specified module is not loaded")

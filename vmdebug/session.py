@@ -24,7 +24,7 @@ from vmdebug.lang.settings import Settings
 from vmdebug.lang.tokens import ParseError
 from vmdebug.lang.tree import Statement
 from vmdebug.outlet import Outlet
-from vmdebug.runner import STRING, ChainFrame, Frame, LeaveFrame, Runner, UnknownDcmd
+from vmdebug.runner import STRING, ChainFrame, Frame, LeaveFrame, OtherGuests, Runner, UnknownDcmd
 from vmdebug.targets.target import Target
 
 VERBS = frozenset(":$/\\?@=>")  # what a command line begins with that begins with a command
@@ -112,7 +112,7 @@ class Session(Runner):
         """The dcmd of that name, else what the user's alias of that name stands for; UnknownDcmd otherwise."""
         try:
             return super().find_dcmd(name)
-        except UnknownDcmd:
+        except (UnknownDcmd, OtherGuests):
             if name not in self.aliases:
                 raise
         text = self.aliases[name]

@@ -60,6 +60,14 @@ def test_refuses(debug, text, told):
     assert debug.printed("::alias") == ""
 
 
+def test_a_command_of_other_guests_says_so_and_its_name_is_free(debug):
+    assert debug.refused("::evtchns") == (
+        "vmdebug: command is not supported by current target (::evtchns is for guests of kind illumos and linux,"
+        " this is fake)\n"
+    )
+    assert debug.printed("::alias evtchns '::echo mine'; ::evtchns") == "mine \n"
+
+
 def test_one_that_calls_itself_ends(debug):
     debug.printed("::alias again '::again'")
 
