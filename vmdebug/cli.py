@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from formats.image import Image
     from vmdebug.guests.base import Guest
     from vmdebug.session import Session
+    from vmdebug.symbols.file import SymbolFile
     from vmdebug.targets.target import Target
 
 RC_FILES = (".vmdebugrc", ".mdbrc")  # the first that is there
@@ -129,7 +130,6 @@ def _crash_dump(operands: Sequence[str]) -> str:
 def open_target(options: Options) -> tuple["Target", "Guest"]:
     """The image that the operands name, as a target, and the guest found in it."""
     from vmdebug.guests import find_guest
-    from vmdebug.symbols.file import SymbolFile
     from vmdebug.targets.target import Target
 
     if options.disk:
@@ -139,12 +139,17 @@ def open_target(options: Options) -> tuple["Target", "Guest"]:
     target = Target(_open_image(options), _cache(options))
     for warning in target.image.about.warnings:
         complain(f"warning: {warning}")
-    progress = show_progress if sys.stderr.isatty() else silent
-    names = SymbolFile(Path(options.symbols), progress) if options.symbols else None
+    names = _symbol_file(Path(options.symbols)) if options.symbols else None
     guest = find_guest(target, names)
     if names and not names.taken:
         complain(f"warning: {names.path} is not needed: the {guest.kind} guest has its own symbols and types")
     return target, guest
+
+
+def _symbol_file(path: Path) -> "SymbolFile":
+    from vmdebug.symbols.file import SymbolFile
+
+    return SymbolFile(path, show_progress if sys.stderr.isatty() else silent)
 
 
 def _open_image(options: Options) -> "Image":

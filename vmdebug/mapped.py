@@ -6,8 +6,8 @@ Specified in: Intel SDM vol. 3, chapter 4.
 
 import struct
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from formats.lazy import dataclass
 from vmdebug.errors import DebuggerError, ReadFailed
 from vmdebug.paging import ENTRY8, FRAME, LARGE, PRESENT, USER, WRITABLE, Mode, Table
 
@@ -19,8 +19,7 @@ class TooManyTables(DebuggerError):
         super().__init__(f"the page tables lead to more than {MAX_TABLES} tables; the rest is left out")
 
 
-@dataclass(frozen=True, slots=True)
-class MappedRange:
+class MappedRange(NamedTuple):
     """A run of virtual addresses, and the rights of its pages. `end` is behind the last."""
 
     start: int

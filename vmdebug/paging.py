@@ -6,9 +6,9 @@ Specified in: Intel SDM vol. 3, chapter 4.
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from formats.frames import Vaddr
-from formats.lazy import dataclass
 from formats.source import Buffer
 from vmdebug.errors import NotCanonical, NotMapped, ReadFailed, ReservedEntry
 
@@ -23,8 +23,7 @@ PAE_TOP = 3  # the level whose entries say nothing of rights: their bits are res
 ENTRY8, ENTRY4 = struct.Struct("<Q"), struct.Struct("<I")
 
 
-@dataclass(frozen=True)
-class Mode:
+class Mode(NamedTuple):
     """A paging mode. `shifts` gives the lowest address bit of each level's index, the top level first.
 
     `large` names the levels at which bit 7 makes a large page, `bits` how many address bits are translated,
@@ -62,8 +61,7 @@ MODES: Mapping[str, Mode] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One entry on the way down: its level, its address in the tables' own space, its value."""
 
     level: int
@@ -71,8 +69,7 @@ class Step:
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """Where a walk ended: the address in the tables' own space, and the size of the page around it."""
 
     address: int
@@ -111,8 +108,7 @@ def large_frame(mode: Mode, entry: int, shift: int) -> int:
     return entry & FRAME & ~((1 << shift) - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A run of virtual addresses mapped with the same rights. `executable` and `writable` combine all levels."""
 
     start: int

@@ -1,6 +1,5 @@
 """Rows as text, as JSON, and as addresses for the next stage: all three from the row's own definition."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -134,7 +133,7 @@ def _table(rows: Iterable[Row], show: Show) -> Iterator[str]:
 def cell(row: Row, name: str) -> str:
     """One field as plain text: addresses in hex, nothing as `-`."""
     value = to_json(getattr(row, name), hints(type(row)).get(name))
-    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return "-" if value is None else value if isinstance(value, str) else dumped(value)
 
 
 def shown_names(row: Row) -> Sequence[str]:
@@ -199,11 +198,18 @@ def _alternatives(hint: Any) -> Sequence[Any]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
+def dumped(value: Any) -> str:
+    """A value as JSON."""
+    import json
+
+    return json.dumps(value)
+
+
 def json_parts(entry: Dcmd, rows: Iterable[Row], errors: Callable[[], Sequence[str]]) -> Iterator[str]:
     """One line of JSON for a dcmd that ran, in pieces as its rows come."""
-    stream = (json.dumps(row_json(row)) for row in rows)
+    stream = (dumped(row_json(row)) for row in rows)
     first = next(stream, "")  # before the head: what the dcmd itself runs is printed by then
-    yield f'{{"dcmd": {json.dumps(entry.name)}, "rows": [{first}'
+    yield f'{{"dcmd": {dumped(entry.name)}, "rows": [{first}'
     try:
         for row in stream:
             yield f", {row}"
@@ -214,4 +220,4 @@ def json_parts(entry: Dcmd, rows: Iterable[Row], errors: Callable[[], Sequence[s
 
 
 def _json_end(errors: Sequence[str]) -> str:
-    return f'], "errors": {json.dumps(list(errors))}}}\n'
+    return f'], "errors": {dumped(list(errors))}}}\n'

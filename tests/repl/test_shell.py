@@ -15,7 +15,8 @@ class Sitting:
 
     def __init__(self, lines, bug=None, **settings):
         self.lines = list(lines)
-        self.settings = Settings(**settings)
+        self.settings = Settings()
+        vars(self.settings).update(settings)
         self.finished = False
         self.ran, self.said = [], []
         self.print = self.warn = self.said.append

@@ -1,7 +1,6 @@
 """What a user can set: -o and `::set -o` words, and the values that $d, $s, $w, $P and $V change."""
 
 import re
-from dataclasses import dataclass
 
 from vmdebug.errors import DebuggerError
 
@@ -20,9 +19,8 @@ class OptionError(DebuggerError):
     """A word that -o does not know."""
 
 
-@dataclass
 class Settings:
-    """One session's settings, with mdb's defaults."""
+    """One session's settings: what is written here are mdb's defaults, until one is set."""
 
     adb: bool = False
     pager: bool = True

@@ -6,16 +6,18 @@ the oldest entry makes room.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from formats.errors import MfnUnknown, PageMissing
 from formats.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Gfn, Mfn, Paddr, Pfn, Vaddr
 from formats.image import Image
-from formats.lazy import dataclass
 from formats.source import Buffer
 from vmdebug import paging
 from vmdebug.errors import DebuggerError, NotInDump, NotOfDomain, ReadFailed
-from vmdebug.mapped import MappedRange, each_mapped
 from vmdebug.paging import Mode, Span, Step
+
+if TYPE_CHECKING:
+    from vmdebug.mapped import MappedRange
 
 CACHED_PAGES = 1 << 14  # 64 MiB of guest memory
 CACHED_TABLES = 1 << 12
@@ -23,8 +25,7 @@ LEAF_SHIFT = 21  # one table of 8-byte entries maps 2 MiB
 MANY = 1 << 16  # bytes from which on it is worth asking whether they lie in a large page
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(NamedTuple):
     """What a virtual address is mapped to. `gfn` is the frame in the page-table entry, `pfn` the guest's own number."""
 
     vaddr: Vaddr
@@ -73,8 +74,10 @@ class AddressSpace:
         """The mapped runs between two addresses, rising, with their rights."""
         return paging.each_span(self.mode, self.root, start, end, self._table)
 
-    def each_mapped(self, missing: Callable[[ReadFailed], None]) -> Iterator[MappedRange]:
+    def each_mapped(self, missing: Callable[[ReadFailed], None]) -> "Iterator[MappedRange]":
         """All that is mapped, rising, by the rights of each page's own entry; a table that cannot be read is told."""
+        from vmdebug.mapped import each_mapped
+
         return each_mapped(self.mode, self.root, self._table, missing)
 
     def each_readable(self, vaddr: int, size: int) -> Iterator[tuple[int, bytes]]:
