@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from formats.lazy import dataclass
 from vmdebug.unwind import walk
@@ -51,8 +51,7 @@ class Layout:
         return Entry(sp, sp_offset, self.registers.get(word >> 4 & 0xF, UNDEFINED), bp_offset, kind, signal)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     sp_register: int
     sp_offset: int
     bp_register: int

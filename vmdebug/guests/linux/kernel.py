@@ -18,7 +18,6 @@ from vmdebug.guests.linux.lists import MAX_LIST, each_listed
 from vmdebug.guests.linux.modules import Modules
 from vmdebug.guests.linux.names import KallsymsPart, ModularTable
 from vmdebug.guests.linux.percpu import PerCpu
-from vmdebug.guests.linux.stacks import Stacks
 from vmdebug.guests.linux.variables import VARIABLES
 from vmdebug.guests.memory import decode, read_word
 from vmdebug.symbols.table import Part, SymbolTable
@@ -30,11 +29,11 @@ from vmdebug.types.model import Type
 from vmdebug.types.source import EmptyTypes, TypeSource
 from vmdebug.types.typed import Objects
 from vmdebug.unwind.frames import Frame, each_frame
-from vmdebug.unwind.walk import SCAN
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.pages import Pages
     from vmdebug.guests.linux.slabs import Slabs
+    from vmdebug.guests.linux.stacks import Stacks
     from vmdebug.symbols.file import SymbolFile
 
 BANNER = re.compile(r"Linux version (?P<release>\S+) .*?(?P<version>#\d+.*)", re.S)
@@ -160,8 +159,10 @@ class Linux:
         return PerCpu(self)
 
     @cached_property
-    def stacks(self) -> Stacks:
+    def stacks(self) -> "Stacks":
         """The unwinder of kernel stacks."""
+        from vmdebug.guests.linux.stacks import Stacks
+
         return Stacks(self)
 
     @cached_property
@@ -264,6 +265,8 @@ class Linux:
 
     def frames(self, registers: Mapping[str, int], arguments: bool = True) -> Iterator[Frame]:
         """The calls from registers on; only a frame pointer leads along the chain of those. Arguments are not known."""
+        from vmdebug.unwind.walk import SCAN
+
         if "rip" not in registers:
             yield from each_frame(self.space.read, registers.get("rbp", 0))
             return

@@ -14,10 +14,10 @@ from vmdebug.errors import DebuggerError, ImageError, ReadFailed
 from vmdebug.guests.linux.names import KINDS
 from vmdebug.symbols.table import Part, Symbol
 from vmdebug.types.typed import Typed
-from vmdebug.unwind.orc import ENTRY, MAX_ENTRIES, Layout, OrcTable
 
 if TYPE_CHECKING:
     from vmdebug.guests.linux.kernel import Linux
+    from vmdebug.unwind.orc import Layout, OrcTable
 
 SYMBOL, SYMBOL_32 = struct.Struct("<IBBHQQ"), struct.Struct("<IIIBBH")  # struct elf64_sym, elf32_sym
 MAX_MODULES = 4096
@@ -111,8 +111,10 @@ class Module:
         """The module's own names, read whole at the first look-up."""
         return Part(self.name, list(self._each_symbol()))
 
-    def orc(self, layout: Layout) -> OrcTable | None:
+    def orc(self, layout: "Layout") -> "OrcTable | None":
         """The module's unwind table; None if it has none."""
+        from vmdebug.unwind.orc import ENTRY, MAX_ENTRIES, OrcTable
+
         if "arch.num_orcs" not in self.struct:
             return None
         count = int(self.struct["arch.num_orcs"])
