@@ -66,6 +66,19 @@ def long(call):
     yield Line("x" * 500 + "end")
 
 
+@says("deaf")
+def deaf(call):
+    """let nothing pass that unwinds, once"""
+    try:
+        yield Line("listening")
+        while True:
+            time.sleep(0.01)
+    except SystemExit:
+        yield Line("what?")
+        while True:
+            time.sleep(0.01)
+
+
 @says("boom")
 def boom(call):
     """have a bug"""

@@ -118,6 +118,18 @@ class TestInterrupts:
         assert screen.end() == 128 + number
         assert screen.modes_now() == screen.modes
 
+    def test_a_deadly_signal_that_something_caught_comes_again(self, terminal):
+        screen = terminal()
+        screen.prompt()
+        screen.line("::deaf")
+        screen.see("listening")
+
+        screen.process.send_signal(signal.SIGTERM)
+
+        screen.see("what?")
+        assert screen.end() == 128 + signal.SIGTERM
+        assert screen.modes_now() == screen.modes
+
     @pytest.fixture
     def shell(self, terminal, plugin):
         """A shell with job control, in which the debugger was started."""

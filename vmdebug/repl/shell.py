@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vmdebug.session import Session
 
 SOURCE = "(stdin)"  # with the semantics of typed lines
+AGAIN = 1.0  # seconds until a deadly signal is answered once more
 MOST_ENDS = 10  # with -o ignoreeof, as many in a row mean that nobody types them
 
 
@@ -130,19 +131,24 @@ def _signals(pager: Pager | None) -> Iterator[None]:
             pager.interrupted()
         signal.default_int_handler(number, frame)
 
+    deadly: list[int] = []
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        deadly.append(number)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)  # what unwinds may be caught on its way, or wait
+        sys.exit(128 + number)
+
     wanted: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
         signal.SIGINT: interrupt,
         signal.SIGQUIT: lambda *_: None,
-        signal.SIGTERM: _leave,
-        signal.SIGHUP: _leave,
+        signal.SIGTERM: leave,
+        signal.SIGHUP: leave,
+        signal.SIGALRM: lambda number, _: sys.exit(128 + (*deadly, number)[0]),
     }
     saved = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in saved.items():
             signal.signal(number, handler)
-
-
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
