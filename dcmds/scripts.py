@@ -92,9 +92,11 @@ def _arguments(session: Session, values: Sequence[int], kept: bool) -> Iterator[
     before = {name: session.variables.find(name) or 0 for name in names}
     for name, value in zip(names, (len(values), *values), strict=True):
         session.variables.define(name, value)
-    yield
-    for name, value in before.items() if not kept else ():
-        session.variables.define(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items() if not kept else ():
+            session.variables.define(name, value)
 
 
 def _find(session: Session, name: str) -> Path | None:

@@ -89,6 +89,14 @@ def test_a_macro_gets_the_values_behind_its_name(debug, tmp_path):
     assert debug.refused("$<show nosuch").startswith("vmdebug: failed to dereference symbol")
 
 
+def test_a_macro_keeps_its_values_where_another_fails(debug, tmp_path):
+    (tmp_path / "outer").write_text("$<<nosuch 7\n::echo $[<arg1]\n")
+
+    out, err, _ = debug("$<outer 5")
+
+    assert (out, err) == ("5 \n", "vmdebug: failed to open nosuch (see ::help '$<')\n")
+
+
 def test_a_macro_without_words_has_none(debug, tmp_path):
     (tmp_path / "count").write_text("::echo $[<argc]\n")
 
